@@ -1,0 +1,1 @@
+"""PostgreSQL (read-only) and stream state in; HTTP out."""

@@ -1,0 +1,28 @@
+"""`weir gateway`: the ingest gateway as a process of its own."""
+
+from __future__ import annotations
+
+import typer
+
+from deploy.cli.options import DataDir
+from deploy.endpoints import resolve_endpoints
+from shared.settings import load_settings
+
+app = typer.Typer()
+
+
+@app.callback()
+def gateway() -> None:
+    """Run the ingest gateway."""
+
+
+@app.command()
+def run(data_dir: DataDir = None) -> None:
+    """Serve the ingest gateway until stopped; it drains what is in flight.
+
+    Example: `WEIR_GATEWAY_PORT=8000 weir gateway run`
+    """
+    from deploy.services import run_gateway
+
+    settings = load_settings({"data_dir": data_dir})
+    run_gateway(settings, resolve_endpoints(settings))

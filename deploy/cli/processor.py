@@ -1,0 +1,28 @@
+"""`weir processor`: one stream processor as a process of its own."""
+
+from __future__ import annotations
+
+import typer
+
+from deploy.cli.options import DataDir
+from deploy.endpoints import resolve_endpoints
+from shared.settings import load_settings
+
+app = typer.Typer()
+
+
+@app.callback()
+def processor() -> None:
+    """Run one stream processor."""
+
+
+@app.command()
+def run(data_dir: DataDir = None) -> None:
+    """Process streams until stopped; it drains what is in hand.
+
+    Example: `weir processor run`
+    """
+    from deploy.services import run_processor
+
+    settings = load_settings({"data_dir": data_dir})
+    run_processor(settings, resolve_endpoints(settings))

@@ -1,0 +1,72 @@
+"""Clients and connections, made in one place with the time-outs and the retries that the design asks for.
+
+No client of Redis retries by itself: a repeated XADD whose first reply was lost would be a second entry (redis-py's default
+makes eleven). Who may repeat a call, repeats it himself.
+"""
+
+from typing import Any, Final
+
+import psycopg
+import redis
+import redis.asyncio
+from psycopg_pool import AsyncConnectionPool
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+CONNECT_SECONDS: Final = 3
+_KEEPALIVES: Final[dict[str, Any]] = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+_STORE_STATEMENT_MS: Final = 60_000
+"""A statement of a processor that takes longer is cancelled and written again: its locks hold up the others."""
+
+
+def sync_redis(url: str, timeout_seconds: float) -> redis.Redis:
+    """A client for one thread. Calls raise after ``timeout_seconds``; a blocking read must be shorter."""
+    return redis.Redis.from_url(
+        url,
+        socket_timeout=timeout_seconds,
+        socket_connect_timeout=timeout_seconds,
+        socket_keepalive=True,
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
+def async_redis(url: str, timeout_seconds: float) -> "redis.asyncio.Redis":
+    """A client for one event loop, with the same rule."""
+    return redis.asyncio.Redis.from_url(
+        url,
+        socket_timeout=timeout_seconds,
+        socket_connect_timeout=timeout_seconds,
+        socket_keepalive=True,
+        retry=AsyncRetry(NoBackoff(), 0),
+    )
+
+
+def store_connection(url: str) -> psycopg.Connection[Any]:
+    """A processor's connection, in autocommit: transactions are opened by hand. Raises psycopg.OperationalError."""
+    connection = psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_SECONDS, **_KEEPALIVES)
+    connection.execute("SELECT set_config('statement_timeout', %s, false)", (str(_STORE_STATEMENT_MS),))
+    return connection
+
+
+def connection_pool(url: str, *, size: int, statement_timeout_ms: int) -> AsyncConnectionPool[Any]:
+    """A service's pool, not yet open; a connection that broke is replaced before it is lent out."""
+
+    async def configure(connection: psycopg.AsyncConnection[Any]) -> None:
+        await connection.execute("SELECT set_config('statement_timeout', %s, false)", (str(statement_timeout_ms),))
+
+    return AsyncConnectionPool(
+        url,
+        min_size=1,
+        max_size=size,
+        open=False,
+        check=AsyncConnectionPool.check_connection,
+        configure=configure,
+        reconnect_timeout=5,
+        kwargs={"autocommit": True, "connect_timeout": CONNECT_SECONDS, **_KEEPALIVES},
+    )

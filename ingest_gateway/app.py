@@ -1,0 +1,94 @@
+"""The gateway as one ASGI application: the two ingest calls beside FastAPI's control plane."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import psycopg
+import redis.asyncio
+import structlog
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi_offline import FastAPIOffline
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from ingest_gateway.config import GatewayConfig
+from ingest_gateway.health import health_routes
+from ingest_gateway.ingest import PATHS, IngestEndpoint
+from ingest_gateway.key_routes import key_routes
+from ingest_gateway.metrics import GatewayMetrics
+from ingest_gateway.openapi import COMPONENTS, ingest_paths
+from ingest_gateway.publisher import Publisher
+from ingest_gateway.storage_wait import StorageWait
+from shared.access import AccessConfig, AccessLayer, install_problem_handlers
+from shared.answers import AsgiApp, Receive, Scope, Send
+from shared.key_ring import KeyRing
+
+log = structlog.get_logger()
+
+PUBLIC_PATHS: Final = frozenset(("/healthz", "/readyz", "/api/v1/health", "/metrics"))
+_LAST_USED_SECONDS: Final = 30
+
+
+def build_app(
+    config: GatewayConfig,
+    pool: AsyncConnectionPool[Any],
+    client: "redis.asyncio.Redis",
+    key_ring: KeyRing,
+    pepper: bytes,
+) -> AsgiApp:
+    """The application. Pool and client are the caller's to open and close; lifespan drains what is in flight."""
+    metrics = GatewayMetrics()
+    publishers = [Publisher(client, config, shard) for shard in range(config.shards)]
+    ingest = IngestEndpoint(config, key_ring, publishers, StorageWait(client), metrics)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        flusher = asyncio.create_task(_flush_last_used(key_ring))
+        yield
+        flusher.cancel()
+        for publisher in publishers:
+            await publisher.drain()
+
+    control = FastAPIOffline(
+        title="Weir ingest gateway",
+        version="1",
+        lifespan=lifespan,
+        description="Takes events in and holds them safely.",
+    )
+    install_problem_handlers(control, "invalid-request")
+    control.include_router(key_routes(pool, pepper))
+    control.include_router(health_routes(pool, client, metrics, config.instance))
+    control.openapi = lambda: _openapi(control)  # type: ignore[method-assign]  # FastAPI's documented way
+    access = AccessConfig(
+        "gateway", config.instance, config.shards, config.rate_limit, config.window_seconds, PUBLIC_PATHS
+    )
+    behind_access = AccessLayer(control, access, key_ring, client)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] in PATHS:
+            await ingest(scope, receive, send)
+        else:
+            await behind_access(scope, receive, send)
+
+    return app
+
+
+async def _flush_last_used(key_ring: KeyRing) -> None:
+    while True:
+        await asyncio.sleep(_LAST_USED_SECONDS)
+        try:
+            await key_ring.flush_last_used()
+        except (psycopg.Error, PoolTimeout) as error:
+            log.warning("keys.last_used_not_written", error=type(error).__name__)
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        schema["paths"] = {**ingest_paths(), **schema["paths"]}
+        for kind, components in COMPONENTS.items():
+            schema.setdefault("components", {}).setdefault(kind, {}).update(components)
+        app.openapi_schema = schema
+    return app.openapi_schema

@@ -1,0 +1,23 @@
+"""What the gateway needs to know, made once by the composition root from the settings."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class GatewayConfig:
+    """Limits and places of one gateway process. Bytes and seconds as named."""
+
+    instance: str
+    shards: int
+    rate_limit: int
+    """Requests a window for keys that name none of their own; 0 is none."""
+    window_seconds: int
+    retention_days: int
+    max_body_bytes: int
+    max_payload_bytes: int
+    max_batch_events: int
+    body_timeout_seconds: float
+    max_concurrency: int
+    backlog_limit_events: int
+    duplicate_max_ids: int
+    duplicate_window_seconds: int

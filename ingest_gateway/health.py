@@ -1,0 +1,74 @@
+"""Is the gateway alive, and can it do its work? Served without a key."""
+
+import asyncio
+from typing import Any, Final
+
+import orjson
+import psycopg
+import redis.asyncio
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from redis.exceptions import RedisError
+
+from ingest_gateway.metrics import GatewayMetrics
+
+_TIMEOUT_SECONDS: Final = 1.5
+
+
+def health_routes(
+    pool: AsyncConnectionPool[Any], client: "redis.asyncio.Redis", metrics: GatewayMetrics, instance: str
+) -> APIRouter:
+    """``/healthz`` (the process), ``/readyz`` and ``/api/v1/health`` (what it needs), ``/metrics``."""
+    router = APIRouter(tags=["health"])
+
+    async def check_redis() -> str:
+        try:
+            await asyncio.wait_for(client.ping(), _TIMEOUT_SECONDS)
+        except (RedisError, OSError, TimeoutError) as error:
+            return f"down: {type(error).__name__}"
+        return "ok"
+
+    async def check_postgresql() -> str:
+        try:
+            async with asyncio.timeout(_TIMEOUT_SECONDS), pool.connection(timeout=_TIMEOUT_SECONDS) as connection:
+                await connection.execute("SELECT 1")
+        except (psycopg.Error, PoolTimeout, TimeoutError) as error:
+            return f"down: {type(error).__name__}"
+        return "ok"
+
+    async def answer() -> Response:
+        redis_state, postgresql_state = await asyncio.gather(check_redis(), check_postgresql())
+        # Without PostgreSQL the gateway goes on accepting for keys it knows: degraded, yet ready.
+        status = "ok" if (redis_state, postgresql_state) == ("ok", "ok") else "degraded"
+        ready = redis_state == "ok"
+        document = {
+            "status": status if ready else "unavailable",
+            "service": "gateway",
+            "instance": instance,
+            "redis": redis_state,
+            "postgresql": postgresql_state,
+        }
+        return Response(orjson.dumps(document), 200 if ready else 503, media_type="application/json")
+
+    @router.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        """The process answers."""
+        return {"status": "ok"}
+
+    @router.get("/readyz")
+    async def readyz() -> Response:
+        """200 when events can be accepted; 503 names what is down."""
+        return await answer()
+
+    @router.get("/api/v1/health")
+    async def health() -> Response:
+        """The same as ``/readyz``."""
+        return await answer()
+
+    @router.get("/metrics")
+    async def prometheus() -> Response:
+        """Metrics of this process in Prometheus' text format."""
+        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    return router

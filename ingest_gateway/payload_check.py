@@ -1,0 +1,61 @@
+"""What PostgreSQL's jsonb, or a later reader, would choke on, found cheaply in a payload that is well-formed JSON.
+
+The decoder has refused what is not JSON, and orjson what is not UTF-8, a lone surrogate, or a number beyond a double.
+Left are ``\\u0000`` (jsonb has no NUL), depth, and numbers that are short to write and long to print: jsonb keeps ``1e300``
+exactly and prints 301 digits. A payload of SMALL_BYTES cannot outgrow the payload limit that way, so its numbers are
+looked at only when it holds a negative exponent (a double cannot show ``1e-9999``; jsonb fails on it).
+"""
+
+import re
+from typing import Final
+
+MAX_DEPTH: Final = 32
+MAX_EXPONENT: Final = 100
+MAX_DIGITS: Final = 16_000
+"""jsonb takes 16,383 digits after the point (numeric's limit)."""
+SMALL_BYTES: Final = 4096
+
+_NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_TINY: Final = re.compile(rb"[eE]-0*[1-9][0-9]{2}")
+_DIGITS_TO_ZERO: Final = bytes.maketrans(b"123456789", b"000000000")
+
+
+def look_closer(body: bytes) -> bool:
+    """Whether anything in a whole body asks for a closer look at its payloads: three fast searches."""
+    return b"\\u0000" in body or b"e-" in body or b"E-" in body
+
+
+def payload_fault(payload: bytes, value: object, *, closer: bool) -> str | None:
+    """What is wrong with a payload, given as bytes and as decoded by orjson, or None. ``closer``: see look_closer."""
+    if payload[:1] != b"{":
+        return "must be a JSON object"
+    if closer and b"\\u0000" in payload and _NUL.search(payload):
+        return "holds \\u0000, which cannot be stored"
+    large = len(payload) > SMALL_BYTES
+    if not large and not closer and payload.count(b"{") + payload.count(b"[") <= MAX_DEPTH:
+        return None
+    if large and len(payload) > MAX_DIGITS and b"0" * MAX_DIGITS in payload.translate(_DIGITS_TO_ZERO):
+        return f"holds a number of {MAX_DIGITS} digits or more; send it as a string"
+    return _fault_inside(value, may_be_tiny=closer and _TINY.search(payload) is not None)
+
+
+def _fault_inside(value: object, *, may_be_tiny: bool) -> str | None:
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        inner = []
+        for container in level:
+            for member in container.values() if type(container) is dict else container:  # type: ignore[attr-defined]
+                kind = type(member)
+                if kind is dict or kind is list:
+                    inner.append(member)
+                elif kind is float and _hard_to_print(member, may_be_tiny):
+                    return f"holds a number with an exponent beyond {MAX_EXPONENT}; send it as a string"
+        if not inner:
+            return None
+        level = inner
+    return f"is nested more than {MAX_DEPTH} deep"
+
+
+def _hard_to_print(number: float, may_be_tiny: bool) -> bool:
+    size = abs(number)
+    return size >= 10.0**MAX_EXPONENT or (may_be_tiny and size <= 10.0**-MAX_EXPONENT)

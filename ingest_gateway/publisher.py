@@ -1,0 +1,205 @@
+"""The publisher: requests that arrive while a Redis call is in flight share the next one.
+
+One call is one atomic function (``lua/publish.lua``) on one shard: limits, early duplicate filter, one entry with all new
+events and one with the audit records. Either a request's part of it happened whole, or not at all.
+"""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from logging import ERROR, WARNING
+from typing import Final
+
+import msgspec
+import redis
+import redis.asyncio
+import structlog
+
+from ingest_gateway.config import GatewayConfig
+from shared.problems import Problem
+from shared.redis_functions import RedisFunction
+from shared.redis_keys import ShardKeys
+
+log = structlog.get_logger()
+
+MAX_CALL_EVENTS: Final = 2000
+MAX_CALL_BYTES: Final = 2 * 1024 * 1024
+"""A call takes waiting requests up to either bound; one larger request goes alone."""
+MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
+"""Bytes of events that may wait for their call in one process; beyond it requests get 503 at once."""
+
+ACCEPTED: Final = 0
+LIMITED: Final = 1
+BACKLOG_FULL: Final = 2
+
+
+@dataclass(slots=True)
+class PublishRequest:
+    """What one HTTP request brings to the publisher."""
+
+    key_id: str | None
+    limit: int
+    """Requests a window; 0 is none."""
+    audit_head: bytes
+    status: int
+    """Of the answer, should the function refuse nothing; it goes into the audit record."""
+    error: str = ""
+    ids: list[str] = field(default_factory=list)
+    """``client NUL event_id`` of each event."""
+    block_head: bytes = b""
+    block_events: bytes = b""
+    crcs: bytes = b""
+    """The CRC-32 of each payload, big-endian, one after the other."""
+
+    @property
+    def parts(self) -> tuple[bytes, bytes, bytes, bytes]:
+        """Its bytes, in the order in which the function cuts them."""
+        return self.audit_head, self.block_head, self.block_events, self.crcs
+
+
+class Duplicate(msgspec.Struct, array_like=True, frozen=True):
+    """An event that was accepted before: its place in the request, and the id it has."""
+
+    place: int
+    ms: int
+    seq: int
+    same_payload: int
+
+
+class PublishResult(msgspec.Struct, array_like=True, frozen=True):
+    """What the function did with one request."""
+
+    outcome: int
+    remaining: int
+    reset_us: int
+    last: int
+    kept: int
+    duplicates: list[Duplicate]
+
+
+class _Reply(msgspec.Struct, array_like=True, frozen=True):
+    ms: int
+    results: list[PublishResult]
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A request's result, and the id of the stream entry that holds the call's events: ``ms-entry_seq``."""
+
+    result: PublishResult
+    ms: int
+    entry_seq: int
+
+
+@dataclass(slots=True)
+class _Waiting:
+    request: PublishRequest
+    done: "asyncio.Future[Published]"
+
+
+class Publisher:
+    """Publishes to one shard. Used from one event loop; owns nothing but its queue."""
+
+    def __init__(self, client: "redis.asyncio.Redis", config: GatewayConfig, shard: int) -> None:
+        self._redis = client
+        self._keys = ShardKeys(shard)
+        self._window_us = config.window_seconds * 1_000_000
+        self._function = RedisFunction("ingest_gateway", "publish")
+        self._encoder = msgspec.msgpack.Encoder()
+        self._decoder = msgspec.msgpack.Decoder(_Reply)
+        self._settings = self._encoder.encode(
+            (config.backlog_limit_events, config.duplicate_max_ids, config.duplicate_window_seconds * 1_000_000)
+        )
+        self._waiting: deque[_Waiting] = deque()
+        self._waiting_bytes = 0
+        self._caller: asyncio.Task[None] | None = None
+
+    async def publish(self, request: PublishRequest) -> Published:
+        """Publish the request with whatever else waits. Blocks for up to two calls' time-outs.
+
+        Raises Problem ``unavailable``: Redis did not answer, and whether the request was applied is unknown; or too many
+        bytes wait already, and nothing was done.
+        """
+        if self._waiting_bytes > MAX_WAITING_BYTES:
+            raise Problem("unavailable", "too many requests wait for Redis; nothing was accepted", retry_after=1)
+        waiting = _Waiting(request, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        self._waiting_bytes += len(request.block_events)
+        if self._caller is None:
+            self._caller = asyncio.create_task(self._call_while_waiting())
+        return await waiting.done
+
+    async def drain(self) -> None:
+        """Wait until nothing waits or is in flight."""
+        while self._caller is not None:
+            await asyncio.wait([self._caller])
+
+    async def _call_while_waiting(self) -> None:
+        try:
+            while self._waiting:
+                await self._call(self._take())
+        finally:
+            self._caller = None
+
+    def _take(self) -> list[_Waiting]:
+        taken: list[_Waiting] = []
+        events = size = 0
+        while self._waiting:
+            request = self._waiting[0].request
+            events += len(request.ids)
+            size += len(request.block_events)
+            if taken and (events > MAX_CALL_EVENTS or size > MAX_CALL_BYTES):
+                break
+            taken.append(self._waiting.popleft())
+        self._waiting_bytes -= sum(len(waiting.request.block_events) for waiting in taken)
+        return taken
+
+    async def _call(self, taken: list[_Waiting]) -> None:
+        keys = self._keys
+        names = [
+            keys.events.stream, keys.events.totals, keys.audit.stream, keys.audit.totals, keys.ids, keys.ids_before
+        ]  # fmt: skip
+        requests = self._encoder.encode(_with_limit_places(taken, names, keys, self._window_us))
+        blob = b"".join([part for waiting in taken for part in waiting.request.parts])
+        try:
+            packed = await self._function.call_async(self._redis, names, self._settings, requests, blob)
+            reply = self._decoder.decode(packed)
+        except Exception as error:  # noqa: BLE001  whatever it is, nobody may be left waiting
+            self._fail(taken, error)
+            return
+        entry_seq = reply.results[-1].last
+        for waiting, result in zip(taken, reply.results, strict=True):
+            if not waiting.done.done():  # its client may be gone
+                waiting.done.set_result(Published(result, reply.ms, entry_seq))
+
+    @staticmethod
+    def _fail(taken: list[_Waiting], error: Exception) -> None:
+        away = isinstance(error, redis.ConnectionError | redis.TimeoutError | OSError)
+        log.log(
+            WARNING if away else ERROR, "publish.failed", requests=len(taken), error=f"{type(error).__name__}: {error}"
+        )
+        detail = f"Redis does not answer ({type(error).__name__}); whether the events were kept is unknown: send the same ids again"
+        for waiting in taken:
+            if not waiting.done.done():
+                waiting.done.set_exception(Problem("unavailable", detail, retry_after=1))
+
+
+def _with_limit_places(
+    taken: list[_Waiting], names: list[str], keys: ShardKeys, window_us: int
+) -> list[tuple[object, ...]]:
+    """The requests as the function takes them; appends the limit lists they need to ``names``, each once."""
+    places: dict[str, int] = {}
+    requests: list[tuple[object, ...]] = []
+    for waiting in taken:
+        request = waiting.request
+        place = 0
+        if request.key_id is not None and request.limit > 0:
+            place = places.get(request.key_id, 0)
+            if place == 0:
+                names.append(keys.limit(request.key_id))
+                place = places[request.key_id] = len(names)
+        requests.append(
+            (place, request.limit, window_us, request.status, request.error, request.ids,
+             len(request.audit_head), len(request.block_head), len(request.block_events))
+        )  # fmt: skip
+    return requests

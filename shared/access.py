@@ -1,0 +1,235 @@
+"""Access to a service: an ASGI layer around its FastAPI application.
+
+For every call but the public ones: check the key, apply its rate limit, run the application, and write the audit record
+to Redis before the first byte of the answer leaves; when the record cannot be written the answer is 503 instead.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import redis.asyncio
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from redis.exceptions import RedisError
+from starlette.exceptions import HTTPException
+
+from shared.answers import AsgiApp, Headers, Message, Receive, Scope, Send
+from shared.answers import limited, problem_headers, problem_messages, rate_limit_headers
+from shared.api_keys import ApiKey
+from shared.api_keys import Scope as KeyScope
+from shared.audit_record import encode_record, encode_record_head
+from shared.key_ring import KeyRing, no_key
+from shared.problems import FieldError, Problem
+from shared.redis_functions import RedisFunction
+from shared.redis_keys import ShardKeys
+from shared.request_facts import RequestFacts, audit_shard, read_facts
+
+
+@dataclass(frozen=True)
+class AccessConfig:
+    """What the layer needs to know; times in seconds."""
+
+    service: str
+    instance: str
+    shards: int
+    rate_limit: int
+    window_seconds: int
+    public_paths: frozenset[str] = field(default=frozenset())
+    public_prefixes: tuple[str, ...] = ("/docs", "/redoc", "/openapi.json")
+
+    def is_public(self, path: str) -> bool:
+        """Whether a path is served without a key, a limit or an audit record."""
+        return path in self.public_paths or path.startswith(self.public_prefixes)
+
+
+@dataclass(slots=True)
+class _Call:
+    """One call on its way through the layer."""
+
+    facts: RequestFacts
+    scope: Scope
+    send: Send
+    api_key: ApiKey | None = None
+    limit_headers: Headers = field(default_factory=list)
+    started: bool = False
+    refused_audit: bool = False
+
+
+class AccessLayer:
+    """Wraps an application. Lifespan and WebSocket pass through; a WebSocket route checks its key itself.
+
+    Routes find the key as ``request.state.api_key`` (None when none was sent) and ask for a scope by ``require_scope``.
+    """
+
+    def __init__(self, app: AsgiApp, config: AccessConfig, key_ring: KeyRing, client: "redis.asyncio.Redis") -> None:
+        self._app = app
+        self._config = config
+        self._key_ring = key_ring
+        self._redis = client
+        self._admit = RedisFunction("shared", "admit_request")
+        self._record = RedisFunction("shared", "record_request")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        call = _Call(read_facts(scope), scope, send)
+        scope.setdefault("state", {}).update(facts=call.facts, api_key=None)
+        if self._config.is_public(scope["path"]):
+            await self._app(scope, receive, _with_request_id(call))
+            return
+        try:
+            if call.facts.token is not None:
+                call.api_key = await self._key_ring.authenticate(call.facts.token)
+                scope["state"]["api_key"] = call.api_key
+                await self._limit(call, call.api_key)
+            await self._app(scope, receive, lambda message: self._send(call, message))
+        except Problem as problem:
+            if call.started:
+                raise
+            await self._send_problem(call, problem)
+
+    async def _limit(self, call: _Call, api_key: ApiKey) -> None:
+        limit = self._config.rate_limit if api_key.rate_limit is None else api_key.rate_limit
+        seconds = self._config.window_seconds
+        if limit == 0:
+            call.limit_headers = rate_limit_headers(0, seconds, 0, 0)
+            return
+        shard = ShardKeys(audit_shard(api_key.client_id, self._config.shards))
+        try:
+            admitted, remaining, reset_us = await self._admit.call_async(
+                self._redis, [shard.limit(api_key.public_id)], limit, seconds * 1_000_000
+            )
+        except RedisError as error:
+            raise Problem(
+                "unavailable",
+                "Redis does not answer; nothing of this request was done; send it again",
+                retry_after=1,
+            ) from error
+        call.limit_headers = rate_limit_headers(limit, seconds, remaining, reset_us)
+        if not admitted:
+            raise limited(limit, seconds, reset_us)
+
+    async def _send(self, call: _Call, message: Message) -> None:
+        if call.refused_audit:
+            return
+        if message["type"] == "http.response.start":
+            try:
+                await self._write_record(call, message["status"], call.scope["state"].get("problem", ""))
+            except Problem as problem:
+                call.refused_audit = call.started = True
+                for part in problem_messages(problem, call.facts.request_id, call.limit_headers):
+                    await call.send(part)
+                return
+            call.started = True
+            request_id = (b"x-request-id", call.facts.request_id.encode())
+            message["headers"] = [*message.get("headers", []), *call.limit_headers, request_id]
+        await call.send(message)
+
+    async def _send_problem(self, call: _Call, problem: Problem) -> None:
+        try:
+            await self._write_record(call, problem.status, problem.type)
+        except Problem as unavailable:
+            problem = unavailable
+        call.started = True
+        for message in problem_messages(problem, call.facts.request_id, call.limit_headers):
+            await call.send(message)
+
+    async def _write_record(self, call: _Call, status: int, error: str) -> None:
+        api_key, facts = call.api_key, call.facts
+        client_id = api_key.client_id if api_key else None
+        head = encode_record_head(
+            facts.at_us,
+            self._config.service,
+            self._config.instance,
+            client_id,
+            api_key.public_id if api_key else None,
+            facts.method,
+            getattr(call.scope.get("route"), "path", "unmatched"),
+            facts.path,
+            facts.query,
+            facts.content_length or 0,
+            facts.address,
+            facts.user_agent,
+            facts.request_id,
+        )
+        audit = ShardKeys(audit_shard(client_id, self._config.shards)).audit
+        try:
+            await self._record.call_async(self._redis, [audit.stream, audit.totals], encode_record(head, status, error))
+        except RedisError as failure:
+            raise Problem(
+                "unavailable",
+                "the audit record of this call cannot be written: Redis does not answer",
+                retry_after=1,
+            ) from failure
+
+
+def require_scope(scope: KeyScope) -> Callable[[Request], Awaitable[ApiKey]]:
+    """A FastAPI dependency: the request's key, if it carries the scope. Raises Problem: unauthenticated or forbidden."""
+
+    async def dependency(request: Request) -> ApiKey:
+        api_key: ApiKey | None = request.state.api_key
+        if api_key is None:
+            raise no_key()
+        if not api_key.may(scope):
+            raise Problem(
+                "forbidden",
+                f"this call needs a key of scope '{scope}'; {api_key.public_id} has {sorted(api_key.scopes)}",
+            )
+        return api_key
+
+    return dependency
+
+
+def install_problem_handlers(app: FastAPI, invalid: str = "invalid-query") -> None:
+    """Make the application answer every error as a problem document; ``invalid`` is the type of a bad parameter."""
+
+    async def on_problem(request: Request, error: Exception) -> Response:
+        assert isinstance(error, Problem)  # noqa: S101  registered for this type only
+        request.scope["state"]["problem"] = error.type
+        headers = {name.decode(): value.decode() for name, value in problem_headers(error)}
+        return Response(error.body(request.state.facts.request_id), error.status, headers)
+
+    async def on_invalid(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)  # noqa: S101
+        return await on_problem(request, _invalid(invalid, error))
+
+    async def on_http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101
+        return await on_problem(request, _from_http(error))
+
+    async def on_failure(request: Request, error: Exception) -> Response:
+        detail = f"an error of our own; it is logged under request id {request.state.facts.request_id}"
+        return await on_problem(request, Problem("internal-error", detail))
+
+    app.add_exception_handler(Problem, on_problem)
+    app.add_exception_handler(RequestValidationError, on_invalid)
+    app.add_exception_handler(HTTPException, on_http)
+    app.add_exception_handler(Exception, on_failure)
+
+
+def _invalid(type_: str, error: RequestValidationError) -> Problem:
+    errors = []
+    for found in error.errors():
+        if found["type"] == "json_invalid":
+            return Problem("malformed-json", "the body is not valid JSON")
+        errors.append(FieldError("/" + "/".join(str(place) for place in found["loc"]), found["msg"]))
+    return Problem(type_, f"{len(errors)} value(s) of the request are invalid", errors=errors)
+
+
+def _from_http(error: HTTPException) -> Problem:
+    types = {404: "not-found", 405: "method-not-allowed", 413: "too-large", 400: "bad-request"}
+    details = {404: "no such path; /docs lists the calls", 405: "this path is not served with this method"}
+    headers = list((error.headers or {}).items())
+    detail = details.get(error.status_code, "the request is refused")
+    return Problem(types.get(error.status_code, "bad-request"), detail, headers=headers)
+
+
+def _with_request_id(call: _Call) -> Send:
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            request_id = (b"x-request-id", call.facts.request_id.encode())
+            message["headers"] = [*message.get("headers", []), request_id]
+        await call.send(message)
+
+    return send

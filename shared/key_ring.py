@@ -1,0 +1,136 @@
+"""The keys a service knows at this moment: an in-process cache over ``api_keys``.
+
+Promise: a change to a key takes effect within ``STALE_FACTOR * fresh_seconds`` plus one look-up, 5 s at the defaults.
+While PostgreSQL is away, keys seen before go on working for ``grace_seconds``; unknown ones get 503, not 401.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import psycopg
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from shared.api_keys import ApiKey, matches, parse_key
+from shared.key_store import find_key, touch_keys
+from shared.problems import Problem
+
+STALE_FACTOR: Final = 2
+"""Between fresh and this many times fresh, a key is served from the cache while it is looked up again."""
+MAX_REMEMBERED: Final = 50_000
+"""Keys (and unknown ids) remembered; the least recently looked up is forgotten first."""
+_RETRY_SECONDS: Final = 1.0
+_LOOK_UP_TIMEOUT_SECONDS: Final = 1.5
+
+
+@dataclass(slots=True)
+class _Remembered:
+    api_key: ApiKey | None  # None: no such key when last looked
+    looked_up: float  # monotonic
+    not_before: float = 0.0  # after a failed look-up, the next one waits until then
+
+
+class KeyRing:
+    """Checks keys. One per process, used from one event loop."""
+
+    def __init__(
+        self,
+        pool: AsyncConnectionPool[Any],
+        pepper: bytes,
+        *,
+        fresh_seconds: float,
+        grace_seconds: float,
+    ) -> None:
+        self._pool = pool
+        self._pepper = pepper
+        self._fresh_seconds = fresh_seconds
+        self._grace_seconds = grace_seconds
+        self._remembered: OrderedDict[str, _Remembered] = OrderedDict()
+        self._look_ups: dict[str, asyncio.Task[None]] = {}
+        self._used: dict[str, datetime] = {}
+
+    async def authenticate(self, token: str | None) -> ApiKey:
+        """The usable key that this token is. Raises Problem: unauthenticated, or unavailable when it cannot be known."""
+        if token is None:
+            raise no_key()
+        parts = parse_key(token)
+        if parts is None:
+            raise _refused("this is not an API key of Weir: its form or its checksum is wrong")
+        api_key = await self._current(parts.public_id)
+        if api_key is None or not matches(api_key, self._pepper, parts.secret):
+            raise _refused("no such API key")
+        if not api_key.is_active:
+            raise _refused(f"API key {api_key.public_id} is disabled")
+        now = datetime.now(UTC)
+        if not api_key.is_usable(now):
+            raise _refused(f"API key {api_key.public_id} has expired")
+        self._used[api_key.public_id] = now
+        return api_key
+
+    async def flush_last_used(self) -> None:
+        """Write down when keys were last used. Raises psycopg's errors; what was not written is kept for the next call."""
+        used, self._used = self._used, {}
+        if not used:
+            return
+        try:
+            async with self._pool.connection(timeout=_LOOK_UP_TIMEOUT_SECONDS) as connection:
+                await touch_keys(connection, used)
+        except (psycopg.Error, PoolTimeout):
+            self._used = {**used, **self._used}
+            raise
+
+    async def _current(self, public_id: str) -> ApiKey | None:
+        remembered = self._remembered.get(public_id)
+        now = time.monotonic()
+        age = float("inf") if remembered is None else now - remembered.looked_up
+        if age >= self._fresh_seconds and (remembered is None or now >= remembered.not_before):
+            look_up = self._look_up(public_id)
+            if age >= STALE_FACTOR * self._fresh_seconds:
+                await asyncio.shield(look_up)
+                remembered = self._remembered.get(public_id)
+        if remembered is None or time.monotonic() - remembered.looked_up > self._grace_seconds:
+            raise Problem(
+                "unavailable",
+                "the key cannot be checked: PostgreSQL does not answer; send the request again",
+                retry_after=2,
+            )
+        return remembered.api_key
+
+    def _look_up(self, public_id: str) -> asyncio.Task[None]:
+        # one look-up at a time for a key, however many requests wait for it
+        task = self._look_ups.get(public_id)
+        if task is None:
+            task = asyncio.create_task(self._find(public_id))
+            self._look_ups[public_id] = task
+            task.add_done_callback(lambda _: self._look_ups.pop(public_id, None))
+        return task
+
+    async def _find(self, public_id: str) -> None:
+        try:
+            async with (
+                asyncio.timeout(_LOOK_UP_TIMEOUT_SECONDS),
+                self._pool.connection(timeout=_LOOK_UP_TIMEOUT_SECONDS) as connection,
+            ):
+                api_key = await find_key(connection, public_id)
+        except (psycopg.Error, PoolTimeout, TimeoutError):
+            remembered = self._remembered.get(public_id)
+            if remembered is not None:
+                remembered.not_before = time.monotonic() + _RETRY_SECONDS
+            return
+        self._remembered[public_id] = _Remembered(api_key, time.monotonic())
+        self._remembered.move_to_end(public_id)
+        while len(self._remembered) > MAX_REMEMBERED:
+            self._remembered.popitem(last=False)
+
+
+def no_key() -> Problem:
+    """The 401 of a call that brought no key."""
+    detail = "send a key as 'Authorization: Bearer KEY' or 'X-API-Key: KEY'"
+    return Problem("unauthenticated", detail, headers=(("WWW-Authenticate", "Bearer"),))
+
+
+def _refused(detail: str) -> Problem:
+    return Problem("unauthenticated", detail, headers=(("WWW-Authenticate", 'Bearer error="invalid_token"'),))

@@ -1,0 +1,25 @@
+-- append(stream, totals, now_us, n, blob): adds one entry that holds n events (or audit records, or failed events).
+--
+-- The entry id is chosen here: <ms>-<added>, where added counts the events ever appended to this stream. So
+--   * the event at place k (1..n) of an entry has an id of its own, <ms>-<added - n + k>, that no other event has;
+--   * last-generated-id, last-delivered-id and the settled total give the stream's length, lag and pending in EVENTS,
+--     without reading an entry, however many events an entry holds.
+-- Returns ms, added. Raises only what Redis raises.
+local function append(stream, totals, now_us, n, blob)
+  local ms = math.max(math.floor(now_us / 1000), tonumber(redis.call('HGET', totals, 'last_ms') or 0))
+  local added = redis.call('HINCRBY', totals, 'added', n)
+  local id = string.format('%.0f-%.0f', ms, added)
+  local reply = redis.pcall('XADD', stream, id, 'n', n, 'e', blob)
+  if type(reply) == 'table' and reply.err then
+    -- Only another hand's entry, with an id ahead of ours, can bring this about: go on from that one.
+    local info = redis.call('XINFO', 'STREAM', stream)
+    for i = 1, #info, 2 do
+      if info[i] == 'last-generated-id' then
+        ms = tonumber(string.match(info[i + 1], '^(%d+)')) + 1
+      end
+    end
+    redis.call('XADD', stream, string.format('%.0f-%.0f', ms, added), 'n', n, 'e', blob)
+  end
+  redis.call('HSET', totals, 'last_ms', string.format('%.0f', ms))
+  return ms, added
+end

@@ -1,0 +1,72 @@
+"""Redis Functions from ``.lua`` files: one atomic action a file, its name carrying the hash of its code.
+
+Because the name changes with the code, gateways and processors of two releases run side by side on one Redis, each
+calling its own version. A server that lost its functions gets them again at the first call: nothing ran, so the call is
+repeated safely. Calls are never repeated for any other reason.
+"""
+
+from hashlib import sha256
+from importlib.resources import files
+from typing import Any
+
+import redis
+import redis.asyncio
+from redis.exceptions import ResponseError
+
+from shared.errors import Outage
+
+_PRELUDES = ("append", "sliding_window")
+
+
+class RedisFunction:
+    """One function of Redis, loaded on demand.
+
+    ``<package>/lua/<name>.lua`` defines ``local function <name>(keys, argv)``; the preludes stand before it.
+    """
+
+    def __init__(self, package: str, name: str) -> None:
+        shared_lua = files("shared") / "lua"
+        preludes = "\n".join((shared_lua / f"{prelude}.lua").read_text() for prelude in _PRELUDES)
+        body = preludes + "\n" + (files(package) / "lua" / f"{name}.lua").read_text()
+        self.name = f"weir_{name}_{sha256(body.encode()).hexdigest()[:10]}"
+        self.code = f"#!lua name={self.name}\n{body}\nredis.register_function('{self.name}', {name})\n"
+
+    def call(self, client: "redis.Redis", keys: list[str], *args: bytes | str | int) -> Any:
+        """Run it once and return its reply. Blocks up to the client's socket time-out.
+
+        Raises what redis-py raises; after a time-out or a cut connection it may or may not have run.
+        """
+        try:
+            return client.fcall(self.name, len(keys), *keys, *args)
+        except ResponseError as error:
+            if not _is_missing(error):
+                raise
+        try:
+            client.function_load(self.code)
+        except ResponseError as error:
+            if "already exists" not in str(error):
+                raise
+        return client.fcall(self.name, len(keys), *keys, *args)
+
+    async def call_async(self, client: "redis.asyncio.Redis", keys: list[str], *args: bytes | str | int) -> Any:
+        """The same on an asyncio client."""
+        try:
+            return await client.fcall(self.name, len(keys), *keys, *args)
+        except ResponseError as error:
+            if not _is_missing(error):
+                raise
+        try:
+            await client.function_load(self.code)
+        except ResponseError as error:
+            if "already exists" not in str(error):
+                raise
+        return await client.fcall(self.name, len(keys), *keys, *args)
+
+
+def _is_missing(error: ResponseError) -> bool:
+    return "Function not found" in str(error)
+
+
+def redis_outage(error: redis.RedisError) -> Outage:
+    """What a Redis error means to a caller that may only wait: the server is away, busy, full or read-only."""
+    return Outage("redis", f"{type(error).__name__}: {error}")

@@ -1,0 +1,102 @@
+"""What is known of a request before its body is read: ids, address, key. Plain functions over an ASGI scope."""
+
+import re
+import secrets
+import time
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import parse_qsl, quote
+
+from shared.redis_keys import shard_of
+
+Scope = MutableMapping[str, Any]
+
+_SANE_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
+_MAX_TEXT: Final = 512
+_SECRET_PARAMETERS: Final = ("key", "token", "secret", "password", "auth", "signature")
+
+
+@dataclass(slots=True)
+class RequestFacts:
+    """The facts of one request, as audit and problem documents need them."""
+
+    at_us: int
+    method: str
+    path: str
+    query: str
+    address: str
+    user_agent: str
+    request_id: str
+    token: str | None
+    content_type: bytes
+    content_encoding: bytes
+    content_length: int | None
+    prefer: str
+
+
+def read_facts(scope: Scope) -> RequestFacts:
+    """Read them in one pass over the headers. Never raises; what cannot be read is left out."""
+    token: str | None = None
+    content_type = content_encoding = b""
+    request_id = user_agent = prefer = ""
+    content_length: int | None = None
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            scheme, _, credentials = value.partition(b" ")
+            if scheme.lower() == b"bearer":
+                token = credentials.strip().decode("latin-1")
+        elif name == b"x-api-key":
+            token = token or value.strip().decode("latin-1")
+        elif name == b"content-type":
+            content_type = value.partition(b";")[0].strip().lower()
+        elif name == b"content-length":
+            content_length = int(value) if value.isdigit() else None
+        elif name == b"user-agent":
+            user_agent = _text(value)
+        elif name == b"content-encoding":
+            content_encoding = value.strip().lower()
+        elif name == b"x-request-id":
+            request_id = value.decode("latin-1") if _SANE_REQUEST_ID.fullmatch(value) else ""
+        elif name == b"prefer":
+            prefer = f"{prefer},{value.decode('latin-1')}" if prefer else value.decode("latin-1")
+    client = scope.get("client")
+    return RequestFacts(
+        at_us=time.time_ns() // 1000,
+        method=str(scope.get("method", ""))[:16],
+        path=_text(scope.get("raw_path") or quote(scope["path"]).encode()),
+        query=mask_query(scope.get("query_string", b"")),
+        address=client[0] if client else "",
+        user_agent=user_agent,
+        request_id=request_id or secrets.token_hex(12),
+        token=token,
+        content_type=content_type,
+        content_encoding=content_encoding,
+        content_length=content_length,
+        prefer=prefer,
+    )
+
+
+def mask_query(query: bytes) -> str:
+    """The query string, bounded, with the values of parameters that look secret replaced, as are whole API keys."""
+    if not query:
+        return ""
+    text = _text(query)
+    pairs = parse_qsl(text, keep_blank_values=True)
+    if not any(_looks_secret(name, value) for name, value in pairs):
+        return text
+    return "&".join(f"{quote(n)}={'***' if _looks_secret(n, v) else quote(v)}" for n, v in pairs)
+
+
+def audit_shard(client_id: str | None, shards: int) -> int:
+    """The shard that takes the audit record of a call: its client's, or the first."""
+    return shard_of(client_id, shards) if client_id else 0
+
+
+def _looks_secret(name: str, value: str) -> bool:
+    return any(word in name.lower() for word in _SECRET_PARAMETERS) or value.startswith("weir_")
+
+
+def _text(value: bytes) -> str:
+    # PostgreSQL's text takes no NUL, and an audit row should not grow with what a stranger sends
+    return value[:_MAX_TEXT].decode("latin-1").replace("\x00", "")

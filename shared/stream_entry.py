@@ -1,0 +1,86 @@
+"""A stream entry: how accepted events travel through Redis.
+
+One publisher call writes one entry. It holds a block a request, and a block holds what its events have in common once,
+then the events, each with its payload's bytes as the producer sent them. All of it is MessagePack, decoded in one C call.
+
+Fields of the Redis entry: ``n``, the number of events, and ``e``, the blocks. The entry's id is ``<ms>-<added>``: see
+``shared/lua/append.lua``.
+"""
+
+from typing import Final
+
+import msgspec
+
+from shared.errors import DataError
+
+VERSION: Final = 1
+
+
+class EventFrame(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """One event inside a block."""
+
+    event_id: str
+    event_type: str
+    occurred_us: int | None
+    """Microseconds since 1970 in UTC; None when the producer gave none: the time of receipt counts then."""
+    payload: bytes
+    """JSON, byte for byte as sent."""
+    payload_crc: int
+    """CRC-32 of ``payload``: tells a repeat with another payload."""
+
+
+class Block(msgspec.Struct, array_like=True, frozen=True):
+    """The events of one request."""
+
+    version: int
+    client_id: str
+    received_us: int
+    gateway: str
+    address: str
+    user_agent: str
+    request_id: str
+    key_id: str
+    events: list[EventFrame]
+
+    def with_events(self, events: list[EventFrame]) -> "Block":
+        """The same block with other events."""
+        return msgspec.structs.replace(self, events=events)
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(list[Block])
+_HEAD_WITH_EVENTS = b"\x99"  # an array of 9: the eight of the head, and the list of events that follows
+
+
+def encode_head(
+    client_id: str,
+    received_us: int,
+    gateway: str,
+    address: str,
+    user_agent: str,
+    request_id: str,
+    key_id: str,
+) -> bytes:
+    """A block up to, not including, its events. ``encode_events`` follows it directly."""
+    head = (VERSION, client_id, received_us, gateway, address, user_agent, request_id, key_id)
+    return _HEAD_WITH_EVENTS + _encoder.encode(head)[1:]
+
+
+def encode_events(events: list[tuple[str, str, int | None, bytes, int]]) -> bytes:
+    """The events of a block; each tuple has the fields of ``EventFrame`` in order."""
+    return _encoder.encode(events)
+
+
+def decode_blocks(blob: bytes) -> list[Block]:
+    """The blocks of an entry. Raises DataError when the bytes are not blocks of a version known here."""
+    try:
+        blocks = _decoder.decode(blob)
+    except msgspec.DecodeError as error:
+        raise DataError("unreadable_entry", f"the entry is not a list of blocks: {error}") from error
+    for block in blocks:
+        if block.version > VERSION:
+            raise DataError(
+                "unreadable_entry",
+                f"block version {block.version} is newer than {VERSION}: upgrade this processor",
+            )
+    return blocks

@@ -1,0 +1,19 @@
+"""What a processor needs to know, made once by the composition root from the settings."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ProcessorConfig:
+    """Bounds and places of one processor process. Units as named."""
+
+    consumer: str
+    """Unique for every start of a process: a consumer group gives each name a list of pending entries of its own."""
+    shards: int
+    batch_events: int
+    batch_bytes: int
+    batch_age_ms: int
+    """How long the first entry of a batch waits for company."""
+    claim_idle_seconds: float
+    """Entries pending for longer with another consumer are taken over."""
+    drain_seconds: float

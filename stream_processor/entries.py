@@ -1,0 +1,80 @@
+"""Entries as the processor holds them, and what a sink makes of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import msgspec
+from psycopg import Connection
+
+from shared.redis_keys import StreamKeys
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEntry:
+    """An entry as Redis delivered it."""
+
+    entry_id: str
+    events: int
+    """How many events (or audit records, or failed events) it holds; 0 for an entry that another hand has put there."""
+    blob: bytes | None
+    """These, packed; None when the entry has not the fields of ours."""
+    deliveries: int = 1
+    """How often it was delivered, as far as this processor knows."""
+
+
+class Failure(msgspec.Struct, array_like=True, frozen=True):
+    """An event that is given up; it travels in this form through the dead stream to ``failed_events``."""
+
+    client_id: str
+    event_id: str | None
+    event_type: str | None
+    occurred_us: int | None
+    received_us: int | None
+    payload: bytes
+    reason: str
+    """A stable class: invalid_data, unreadable_entry, enricher_failed."""
+    sqlstate: str | None
+    detail: str
+    attempts: int
+    failed_us: int
+
+
+Failures = dict[str, list[Failure]]
+"""By the id of the entry that brought them."""
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A batch, decoded and ready to be written: made by a sink's ``prepare``, understood by the same sink's ``write``."""
+
+    entries: Sequence[StreamEntry]
+    rows: Any
+    failures: Failures = field(default_factory=dict)
+    """What could not even be decoded."""
+
+
+class Sink(Protocol):
+    """Where one kind of stream goes. One loop serves all three."""
+
+    def prepare(self, entries: Sequence[StreamEntry]) -> Prepared:
+        """Decode and build rows: CPU only, no I/O; raises nothing for bad input."""
+
+    def write(
+        self, connection: Connection[Any], prepared: Prepared, fresh: frozenset[str], *, isolate: bool
+    ) -> Failures:
+        """Write the rows of the entries whose ids are ``fresh``, inside the open transaction.
+
+        With ``isolate``, events that PostgreSQL cannot take are left out and returned; else the first one raises.
+        Raises psycopg.Error, UnicodeError, OverflowError.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A stream, its sink, and where its failed events go."""
+
+    keys: StreamKeys
+    dead: StreamKeys
+    parked: str
+    sink: Sink

@@ -1,0 +1,139 @@
+"""The event stream's sink: ids, events and rollups in one transaction."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from psycopg import Connection
+
+from shared.errors import DataError
+from shared.sql_files import load_sql
+from shared.stream_entry import Block, EventFrame, decode_blocks
+from stream_processor import copy_binary as binary
+from stream_processor.binary_array import int4_array, register_arrays, text_array, timestamptz_array
+from stream_processor.enrich import Enricher
+from stream_processor.entries import Failures, Prepared, StreamEntry
+from stream_processor.event_rows import COLUMNS, EventRows, add_block, repeated_places
+from stream_processor.failures import blob_of, failed_event, unreadable_entry
+from stream_processor.isolation import Places, store_halves
+from stream_processor.partitions import DayPartitions
+from stream_processor.rollups import RollupAdditions
+
+_COPY = f"COPY events ({COLUMNS}) FROM STDIN (FORMAT BINARY)"
+
+
+class EventSink:
+    """Stores events. ``prepare`` runs in the reader's thread and ``write`` in the writer's; they share no state."""
+
+    def __init__(self, enrichers: Sequence[Enricher], partitions: DayPartitions) -> None:
+        self._enrichers = enrichers
+        self._partitions = partitions
+
+    def prepare(self, entries: Sequence[StreamEntry]) -> Prepared:
+        prepared = Prepared(entries, EventRows())
+        for entry in entries:
+            try:
+                blocks = decode_blocks(blob_of(entry))
+            except DataError as error:
+                prepared.failures[entry.entry_id] = [unreadable_entry(entry, error)]
+                continue
+            for block in blocks:
+                self._add(prepared, entry, block)
+        return prepared
+
+    def write(
+        self, connection: Connection[Any], prepared: Prepared, fresh: frozenset[str], *, isolate: bool
+    ) -> Failures:
+        register_arrays(connection)
+        rows: EventRows = prepared.rows
+        additions, failures = RollupAdditions(), Failures()
+        if len(fresh) < len(prepared.entries):
+            rows = rows.only([place for place, event in enumerate(rows.events) if event[0] in fresh])
+        if isolate:
+            self._write_isolating(connection, rows, additions, failures)
+        else:
+            self._store(connection, rows, additions)
+        for entry_id, found in [*failures.items(), *prepared.failures.items()]:
+            for failure in found if entry_id in fresh else ():
+                additions.intake_of(failure.client_id, failure.received_us or 0).failed += 1
+        additions.write(connection)
+        return failures
+
+    def _add(self, prepared: Prepared, entry: StreamEntry, block: Block) -> None:
+        """Add a block's rows; when one of its events cannot be built, the events one by one."""
+        rows: EventRows = prepared.rows
+        before = len(rows.rows)
+        try:
+            add_block(rows, entry.entry_id, block, self._enrichers)
+        except (DataError, UnicodeError, OverflowError) as error:
+            rows.cut(before)
+            if len(block.events) == 1:
+                failure = failed_event(block, block.events[0], error, entry.deliveries)
+                prepared.failures.setdefault(entry.entry_id, []).append(failure)
+                return
+            for frame in block.events:
+                self._add(prepared, entry, block.with_events([frame]))
+
+    def _write_isolating(
+        self, connection: Connection[Any], rows: EventRows, additions: RollupAdditions, failures: Failures
+    ) -> None:
+        def store(places: Places) -> None:
+            self._store(connection, rows.only(places), additions)
+
+        def give_up(place: int, error: Exception) -> None:
+            entry_id, block, frame = rows.events[place]
+            failures.setdefault(entry_id, []).append(failed_event(block, frame, error, 1))
+
+        store_halves(connection, range(len(rows.rows)), store, give_up)
+
+    def _store(self, connection: Connection[Any], rows: EventRows, additions: RollupAdditions) -> None:
+        """Insert the new ids, copy their events, count; a repeat is counted as a duplicate and left out."""
+        if not rows.rows:
+            return
+        self._partitions.ensure("events", rows.days)
+        repeated = repeated_places(rows)
+        new = rows.without(repeated) if repeated else rows
+        known = _insert_ids(connection, new)
+        duplicates = [rows.events[place] for place in repeated] + [new.events[place] for place in known]
+        if known:
+            new = new.without(known)
+        if new.rows:
+            with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
+                copy.write(b"".join((binary.HEADER, *new.rows, binary.TRAILER)))
+        if duplicates:
+            _count_duplicates(connection, additions, duplicates)
+        additions.add_stored(new.events)
+
+
+def _insert_ids(connection: Connection[Any], rows: EventRows) -> list[int]:
+    """Insert the ids of rows without repeats; the places of those that were there before."""
+    order = rows.key_order()
+    values = [rows.key_values[place] for place in order]
+    cursor = connection.execute(
+        load_sql("stream_processor", "insert_ids"),
+        (
+            text_array([value[0] for value in values]),
+            text_array([value[1] for value in values]),
+            timestamptz_array([value[2] for value in values]),
+            int4_array([value[3] for value in values]),
+        ),
+    )
+    return [order[place - 1] for (place,) in cursor.fetchall()]
+
+
+def _count_duplicates(
+    connection: Connection[Any], additions: RollupAdditions, duplicates: list[tuple[str, Block, EventFrame]]
+) -> None:
+    """Count repeats, and among them those whose payload is not the first one's; a statement of its own sees them all."""
+    cursor = connection.execute(
+        load_sql("stream_processor", "find_conflicts"),
+        {
+            "client_ids": [block.client_id for _, block, _ in duplicates],
+            "event_ids": [frame.event_id for _, _, frame in duplicates],
+            "crcs": [binary.signed(frame.payload_crc) for _, _, frame in duplicates],
+        },
+    )
+    conflicting = {place for (place,) in cursor.fetchall()}
+    for place, (_, block, _) in enumerate(duplicates, start=1):
+        counts = additions.intake_of(block.client_id, block.received_us)
+        counts.duplicates += 1
+        counts.conflicting += place in conflicting

@@ -1,0 +1,48 @@
+"""What a failed write means: one pure decision over SQLSTATE and the client's errors."""
+
+from enum import Enum
+from typing import Final
+
+import psycopg
+
+
+class Decision(Enum):
+    """What the loop does next."""
+
+    RETRY = "wait, then write the whole batch again; no attempt is counted"
+    MAKE_PARTITION = "make the missing day partitions, then write the whole batch again"
+    ISOLATE = "find the event that cannot be stored and leave it out"
+    HALT = "stop loudly; a person has to act"
+
+
+_RETRY_CLASSES: Final = ("08", "53", "57", "58", "40", "55", "25")
+"""Connection, resources, operator intervention (57014: a cancelled statement too), system error, rollback by deadlock or
+serialization, object not in the needed state (55P03: lock_timeout), invalid transaction state (25006: read-only)."""
+_ISOLATE_CLASSES: Final = ("22", "54")
+_ISOLATE_STATES: Final = ("23502", "23505", "23514")
+
+
+def decide(error: Exception) -> Decision:
+    """The decision for an error that ``Sink.write`` raised. Unknown SQLSTATEs halt: guessing could lose events."""
+    if isinstance(error, UnicodeError | OverflowError):
+        return Decision.ISOLATE
+    if not isinstance(error, psycopg.Error):
+        return Decision.HALT
+    sqlstate = error.sqlstate
+    if sqlstate is None:
+        # libpq's own errors: a connection that broke or timed out; anything else is a mistake in the call
+        if isinstance(error, psycopg.OperationalError | psycopg.errors.ConnectionTimeout):
+            return Decision.RETRY
+        return Decision.ISOLATE if isinstance(error, psycopg.DataError) else Decision.HALT
+    if sqlstate == "23514" and _no_partition(error):
+        return Decision.MAKE_PARTITION
+    if sqlstate.startswith(_RETRY_CLASSES):
+        return Decision.RETRY
+    if sqlstate.startswith(_ISOLATE_CLASSES) or sqlstate in _ISOLATE_STATES:
+        return Decision.ISOLATE
+    return Decision.HALT
+
+
+def _no_partition(error: psycopg.Error) -> bool:
+    # 23514 is also a CHECK constraint; only a missing partition names no constraint
+    return error.diag.constraint_name is None

@@ -1,0 +1,54 @@
+"""The processor's metrics: every one with its unit, meaning, and what to do when it looks bad."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+
+class ProcessorMetrics:
+    """The metrics of one processor process, on a registry of its own; ``stream`` is events, audit or dead."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.settled = Counter(
+            "weir_processor_events_settled_total",
+            "Events (audit records, failed events) committed and acknowledged.",
+            ["stream"],
+            registry=self.registry,
+        )
+        self.failed = Counter(
+            "weir_processor_events_failed_total",
+            "Events moved to the dead stream. Any: see weir failed list.",
+            ["stream"],
+            registry=self.registry,
+        )
+        self.redelivered = Counter(
+            "weir_processor_entries_redelivered_total",
+            "Entries that an earlier transaction had stored already. Many: processors die or hang, or COMMITs lose replies.",
+            ["stream"],
+            registry=self.registry,
+        )
+        self.claimed = Counter(
+            "weir_processor_entries_claimed_total",
+            "Entries taken over from another consumer. Many: processors die, hang, or WEIR_CLAIM_IDLE_SECONDS is short.",
+            ["stream"],
+            registry=self.registry,
+        )
+        self.outage = Gauge(
+            "weir_processor_outage",
+            "1 while a server is away and the loop waits; by server. See that server.",
+            ["stream", "server"],
+            registry=self.registry,
+        )
+        self.batch_seconds = Histogram(
+            "weir_processor_batch_duration_seconds",
+            "Time to write one batch, up to COMMIT. High: PostgreSQL is slow; see its disk and locks.",
+            ["stream"],
+            buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
+            registry=self.registry,
+        )
+        self.batch_events = Histogram(
+            "weir_processor_batch_events",
+            "Events a batch. Always at the limit: the processor is behind; add processors.",
+            ["stream"],
+            buckets=(1, 10, 50, 100, 500, 1000, 2000, 5000, 10000, 20000),
+            registry=self.registry,
+        )

@@ -1,0 +1,90 @@
+"""A processor: one loop for each stream of each shard, until it is told to stop."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import psycopg
+import redis
+import structlog
+from psycopg import Connection
+
+from shared.errors import HaltError
+from shared.redis_keys import ShardKeys
+from stream_processor.audit_sink import AuditSink
+from stream_processor.config import ProcessorConfig
+from stream_processor.enrich import Enricher
+from stream_processor.entries import Sink, Source
+from stream_processor.event_sink import EventSink
+from stream_processor.failed_event_sink import FailedEventSink
+from stream_processor.metrics import ProcessorMetrics
+from stream_processor.partitions import DayPartitions
+from stream_processor.stream_loop import StreamLoop
+
+log = structlog.get_logger()
+
+_AHEAD_SECONDS: Final = 600
+
+
+class Processor:
+    """Owns the loops and their threads. ``make_redis`` and ``connect`` give clients and connections of their own."""
+
+    def __init__(
+        self,
+        config: ProcessorConfig,
+        make_redis: Callable[[], redis.Redis],
+        connect: Callable[[], Connection[Any]],
+        enrichers: Sequence[Enricher],
+    ) -> None:
+        self._config = config
+        self._stop = threading.Event()
+        self.metrics = ProcessorMetrics()
+        self._partitions = DayPartitions(connect)
+        sinks: dict[str, Sink] = {
+            "events": EventSink(enrichers, self._partitions),
+            "audit": AuditSink(self._partitions),
+            "dead": FailedEventSink(),
+        }
+        self._loops = [
+            StreamLoop(
+                config, Source(keys, shard.dead, shard.parked, sinks[keys.name]), make_redis, connect,
+                self._partitions.forget, self.metrics, self._stop,
+            )
+            for shard in map(ShardKeys, range(config.shards))
+            for keys in shard.streams
+        ]  # fmt: skip
+
+    def stop(self) -> None:
+        """Ask it to stop; safe in a signal handler."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Serve until stopped, then drain: what is in hand is stored, or left pending if that takes too long.
+
+        Raises HaltError when a loop halted.
+        """
+        log.info("processor.started", consumer=self._config.consumer, shards=self._config.shards)
+        for loop in self._loops:
+            loop.start()
+        while not self._stop.wait(self._make_partitions_ahead()):
+            pass
+        deadline = time.monotonic() + self._config.drain_seconds
+        ended = [loop.join(deadline) for loop in self._loops]
+        for loop, has_ended in zip(self._loops, ended, strict=True):
+            if has_ended:
+                loop.leave()
+        halted: list[HaltError] = [loop.halted for loop in self._loops if loop.halted is not None]
+        log.info("processor.stopped", consumer=self._config.consumer, drained=all(ended), halted=len(halted))
+        if halted:
+            raise halted[0]
+
+    def _make_partitions_ahead(self) -> float:
+        """Make them, and say how long to wait until the next time."""
+        try:
+            for parent in ("events", "audit_logs"):
+                self._partitions.ensure_ahead(parent)
+        except psycopg.Error as error:
+            log.warning("partitions.not_made", error=f"{type(error).__name__}: {str(error).strip()}")
+            return 1.0
+        return _AHEAD_SECONDS

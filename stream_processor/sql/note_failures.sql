@@ -1,0 +1,2 @@
+-- Notes with an entry what is still to be moved to the dead stream (msgpack). Index: stored_entries_pkey.
+UPDATE stored_entries SET failures = %(failures)s WHERE stream = %(stream)s AND entry_id = %(entry_id)s

@@ -1,0 +1,92 @@
+"""One batch into PostgreSQL: the fence, the sink's rows and the noted failures in one transaction."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import structlog
+from psycopg import Connection
+
+from shared.errors import SchemaError
+from shared.sql_files import load_sql
+from stream_processor.entries import Failure, Failures, Prepared, Source, StreamEntry
+from stream_processor.failure_decision import Decision, decide
+
+log = structlog.get_logger()
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(list[Failure])
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What is committed: entries that may be acknowledged, and entries whose failures are to be moved first."""
+
+    settled: list[StreamEntry]
+    parked: list[tuple[StreamEntry, list[Failure]]]
+    redelivered: int
+    """Entries that an earlier transaction had stored: nothing was written for them now."""
+
+
+def store(
+    connection: Connection[Any], source: Source, prepared: Prepared, forget_partitions: Callable[[], None]
+) -> Stored:
+    """Write a batch in one transaction; good events are stored, bad ones noted, in the same pass.
+
+    Raises psycopg.Error when PostgreSQL cannot do it now: the caller waits and calls again with the same batch; nothing is
+    counted, and a COMMIT whose reply was lost makes the repeat a no-op. Raises SchemaError when waiting cannot help.
+    """
+    isolate = remade = False
+    while True:
+        try:
+            return _transaction(connection, source, prepared, isolate=isolate)
+        except Exception as error:
+            decision = decide(error)
+            if decision is Decision.ISOLATE and not isolate:
+                isolate = True
+            elif decision is Decision.MAKE_PARTITION and not remade:
+                remade = True
+                forget_partitions()
+            elif decision is Decision.RETRY:
+                raise
+            else:
+                raise SchemaError(
+                    f"stream {source.keys.stream} cannot be stored: {type(error).__name__}: {error}; "
+                    "nothing is lost, the entries stay pending; mend the schema (weir db status) and start again",
+                    sqlstate=getattr(error, "sqlstate", None),
+                ) from error
+            log.warning("batch.again", stream=source.keys.stream, decision=decision.name, error=type(error).__name__)
+
+
+def _transaction(connection: Connection[Any], source: Source, prepared: Prepared, *, isolate: bool) -> Stored:
+    stream = source.keys.stream
+    entry_ids = [entry.entry_id for entry in prepared.entries]
+    with connection.transaction():
+        cursor = connection.execute(
+            load_sql("stream_processor", "fence_entries"), {"stream": stream, "entry_ids": entry_ids}
+        )
+        fresh = frozenset(entry_id for (entry_id,) in cursor.fetchall())
+        failures = source.sink.write(connection, prepared, fresh, isolate=isolate) if fresh else Failures()
+        for entry_id, found in prepared.failures.items():
+            if entry_id in fresh:
+                failures[entry_id] = failures.get(entry_id, []) + found
+        for entry_id, found in failures.items():
+            connection.execute(
+                load_sql("stream_processor", "note_failures"),
+                {"stream": stream, "entry_id": entry_id, "failures": _encoder.encode(found)},
+            )
+        if len(fresh) < len(entry_ids):
+            failures |= _noted(connection, stream, [entry_id for entry_id in entry_ids if entry_id not in fresh])
+    return Stored(
+        [entry for entry in prepared.entries if entry.entry_id not in failures],
+        [(entry, failures[entry.entry_id]) for entry in prepared.entries if entry.entry_id in failures],
+        len(entry_ids) - len(fresh),
+    )
+
+
+def _noted(connection: Connection[Any], stream: str, entry_ids: list[str]) -> Failures:
+    cursor = connection.execute(
+        load_sql("stream_processor", "find_failures"), {"stream": stream, "entry_ids": entry_ids}
+    )
+    return {entry_id: _decoder.decode(failures) for entry_id, failures in cursor.fetchall()}

@@ -1,0 +1,126 @@
+"""How `weir` ends: exit code 0, 1 or 2, one line for an error, a traceback only when asked for."""
+
+import json
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from deploy.cli import run
+from deploy.cli.command_table import COMMANDS
+from tests.no_settings import forget_settings
+
+
+@pytest.fixture(autouse=True)
+def _nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    forget_settings(monkeypatch, tmp_path)
+
+
+Output = pytest.CaptureFixture[str]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], [], ["db", "--help"], ["config", "-h"]])
+def test_what_was_asked_for_is_no_error(capsys: Output, arguments: list[str]) -> None:
+    assert run(arguments) == 0
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["confg"], "weir: No such command 'confg'. Did you mean 'config'?\n"),
+        (["config", "--jsn"], "weir: No such option: --jsn (Possible options: --json)\n"),
+        (["db"], "weir: Missing command.\n"),
+        (["keys", "create"], "weir: Missing option '--client-id'.\n"),
+        (["keys", "create", "--client-id", "a b"], "weir: --client-id 'a b' must be 1 to 128 of"),
+        (["keys", "create", "--client-id", "a", "--expires-at", "2001-01-01"], "weir: --expires-at 2001"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_2(capsys: Output, arguments: list[str], told: str) -> None:
+    assert run(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(told)
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments", [["db", "status"], ["keys", "list", "--json"], ["db", "migrate", "--data-dir", "elsewhere"]]
+)
+def test_an_error_is_one_line_on_stderr_and_exit_1(capsys: Output, arguments: list[str]) -> None:
+    assert run(arguments) == 1
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith("weir: ")
+    assert "start `weir up`" in output.err
+    assert output.err.count("\n") == 1
+
+
+def test_a_server_that_does_not_answer_is_one_line_without_its_password(
+    capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://owner:hunter2@127.0.0.1:1/weir")
+    assert run(["db", "status"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("weir: postgresql: ")
+    assert error.count("\n") == 1
+    assert "hunter2" not in error
+
+
+def test_debug_adds_the_traceback(capsys: Output) -> None:
+    assert run(["db", "status", "--debug"]) == 1
+    error = capsys.readouterr().err
+    assert "Traceback" in error
+    assert error.splitlines()[-1].startswith("weir: DATABASE_URL is not set")
+
+
+def test_what_destroys_asks_and_leaves_all_as_it_was_without_a_yes() -> None:
+    asked = subprocess.run(
+        [sys.executable, "-c", "from deploy.cli import main; main()", "keys", "delete", "abc"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert asked.returncode == 1
+    assert asked.stdout.strip() == ""
+    assert "nothing was changed" in asked.stderr
+
+
+def test_config_tells_values_and_sources_without_secrets(capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_KEY", "hunter2")
+    monkeypatch.setenv("REDIS_URL", "redis://:hunter2@h/0")
+    assert run(["config", "--json", "--data-dir", "there"]) == 0
+    output = capsys.readouterr().out
+    assert "hunter2" not in output
+    found = {row["setting"]: (row["value"], row["source"]) for row in json.loads(output)}
+    assert found["REDIS_URL"] == ("redis://:***@h/0", "environment")
+    assert found["SECRET_KEY"] == ("***", "environment")
+    assert found["WEIR_DATA_DIR"] == ("there", "option")
+    assert found["WEIR_GATEWAY_PORT"] == ("8000", "default")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_says_what_it_is_for(name: str) -> None:
+    module, line = COMMANDS[name]
+    assert module.startswith("deploy.cli.")
+    assert line.endswith(".")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_commands_help_teaches_with_an_example(name: str) -> None:
+    command: Any = typer.main.get_command(import_module(COMMANDS[name][0]).app)
+    for one in getattr(command, "commands", {name: command}).values():
+        assert "Example: `" in (one.help or ""), one.name
+
+
+def test_help_imports_no_command() -> None:
+    program = "import sys; from deploy.cli import run; run(['--help']); print(*sys.modules)"
+    told = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
+    ).stdout
+    assert not {"psycopg", "redis", "fastapi", "deploy.cli.db"} & set(told.split())
