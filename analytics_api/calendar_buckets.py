@@ -48,7 +48,7 @@ def bucket_starts(asked: TimeRange, interval: Interval, zone: ZoneInfo) -> Itera
     for moment in map(floor_minute, moments):
         if moment >= asked.end:
             break
-        # A date that was skipped, or that ended before the range because a clock went back past midnight, has no moment.
+        # A date that was skipped, or that a clock going back past midnight ended before the range, has no moment in it.
         if current is not None and moment > max(current, asked.start):
             yield current
         current = moment
@@ -74,7 +74,7 @@ def _hours(start: datetime, zone: ZoneInfo) -> Iterator[datetime]:
 
 
 def _change_between(before: datetime, after: datetime, zone: ZoneInfo) -> datetime | None:
-    """The first moment of ``after``'s offset, if it is not ``before``'s: found by halving, as changes are on seconds."""
+    """The first moment of ``after``'s offset, if it is not ``before``'s. Halves; changes are on seconds."""
     offset = _offset(after, zone)
     if _offset(before, zone) == offset:
         return None

@@ -52,8 +52,8 @@ def count_routes(reader: Reader, max_rows: int) -> APIRouter:
     async def events_by_type(api_key: Reading, parameters: Annotated[CountParameters, Query()]) -> Response:
         """Stored events by type, by `occurred_at`: exact to the microsecond at both ends of the range.
 
-        With `interval` a series without holes: each group in each bucket that shares a moment with the range, named by its
-        first moment in `tz`. `source` tells whether the answer is from rollups alone.
+        With `interval` a series without holes: each group in each bucket that shares a moment with the range, named
+        by its first moment in `tz`. `source` tells whether the answer is from rollups alone.
         """
         groups = parameters.group_by.split(",")
         question = CountQuestion(

@@ -59,7 +59,7 @@ def open_page(
     end: datetime | None,
     key_types: tuple[type, ...],
 ) -> Page:
-    """The page that is asked for. Raises Problem invalid-query for a cursor that is not one of this call and filters."""
+    """The page that is asked for. Raises Problem invalid-query for a cursor of another call or other filters."""
     if cursor is None:
         return Page(resolve_range(start, end))
     try:

@@ -42,7 +42,7 @@ class EventCounts:
 
 
 async def count_events(reader: Reader, question: CountQuestion, max_rows: int) -> EventCounts:
-    """Count. Raises Problem: invalid-query when the answer would have more rows than ``max_rows``; as ``Reader.rows``."""
+    """Count. Raises Problem: invalid-query when the answer would have more than ``max_rows``, or as ``Reader.rows``."""
     starts = _starts(question, max_rows)
     parts = cut_at_minutes(question.asked)
     values = {
@@ -78,7 +78,7 @@ def _starts(question: CountQuestion, max_rows: int) -> list[datetime]:
 
 
 def _series(question: CountQuestion, starts: list[datetime], counted: list[Row], max_rows: int) -> Iterator[CountRow]:
-    """Every group in every bucket, zeros included. A type that was asked for has its series even when it has no event."""
+    """Every group in every bucket, zeros included. A type that was asked for has its series even without an event."""
     counts = {(row["event_type"], row["client_id"], row["bucket"]): row["count"] for row in counted}
     groups: set[Group] = {(event_type, client_id) for event_type, client_id, _ in counts}
     if not groups and _names_its_group(question):

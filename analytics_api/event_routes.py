@@ -39,8 +39,8 @@ def event_routes(reader: Reader, lookup: EventLookup, max_page_bytes: int) -> AP
     ) -> Response:
         """Stored events, newest first by `occurred_at`, then `event_id`.
 
-        Beside the parameters below, any `payload.<name>.<name>=value` filters by what is in the payload. A page may hold
-        fewer than `limit` events when they are large; `next_cursor` is null on the last one.
+        Beside the parameters below, any `payload.<name>.<name>=value` filters by what is in the payload. A page may
+        hold fewer than `limit` events when they are large; `next_cursor` is null on the last one.
         """
         client_id = visible_client(api_key, parameters.client_id)
         payload_parameters = [pair for pair in request.query_params.multi_items() if pair[0].startswith(PREFIX)]
@@ -76,7 +76,7 @@ def event_routes(reader: Reader, lookup: EventLookup, max_page_bytes: int) -> AP
     ) -> Response:
         """One event and its state: `accepted`, `pending`, `stored` or `failed`.
 
-        An accepted event is known for as long as the gateway's early filter remembers it, ten minutes at least by default.
+        An accepted event is known for as long as the gateway's early filter remembers it: ten minutes by default.
         """
         found: dict[str, Any] | None = await lookup.find(event_id, visible_client(api_key, parameters.client_id))
         if found is None:

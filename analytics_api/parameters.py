@@ -21,7 +21,7 @@ _TIME_HINT: Final = "must be an RFC 3339 time with an offset, such as 2026-01-31
 
 
 def parse_time(value: object) -> datetime:
-    """An RFC 3339 time in UTC, to the microsecond. Raises ValueError for others and for years no calendar need reach."""
+    """An RFC 3339 time in UTC, to the microsecond. Raises ValueError for others, and for years far away."""
     if isinstance(value, datetime):
         return value
     match = _RFC_3339.fullmatch(str(value))
@@ -61,7 +61,7 @@ Cursor = Annotated[
 class RangeParameters(BaseModel):
     """``from`` and ``to``, half-open; the last 24 hours when neither is given."""
 
-    from_: Annotated[Time | None, Field(alias="from", description="First moment. Default: 24 hours before `to`.")] = None
+    from_: Annotated[Time | None, Field(alias="from", description="First moment. Default: a day before `to`.")] = None
     to: Annotated[Time | None, Field(description="First moment after the range. Default: now.")] = None
     client_id: ClientId | None = None
 

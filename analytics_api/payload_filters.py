@@ -36,7 +36,7 @@ def read_payload_filters(parameters: Iterable[tuple[str, str]]) -> PayloadFilter
         if not name.startswith(PREFIX):
             continue
         path = name.removeprefix(PREFIX).split(".")
-        fault = _fault(path, name, value) or ("more than 8 payload filters" if len(filters.paths) >= MAX_FILTERS else "")
+        fault = _fault(path, name, value) or ("there are more than 8" if len(filters.paths) >= MAX_FILTERS else "")
         if fault:
             raise Problem("invalid-query", f"a payload filter is invalid: {fault}", errors=[_error(fault)])
         filters.paths.append(array_literal(path))

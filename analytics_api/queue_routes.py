@@ -29,7 +29,7 @@ def queue_routes(reader: Reader, client: "redis.asyncio.Redis", shards: int) -> 
     async def queue_status(api_key: Reading, parameters: Annotated[QueueParameters, Query()]) -> Response:
         """What waits in the streams, in events, and who works on it, in entries; each entry holds many events.
 
-        The streams are everybody's; `failed` counts the caller's own failed events, and is null while PostgreSQL is away.
+        The streams are everybody's; `failed` counts the client's failed events, and is null while PostgreSQL is away.
         """
         client_id = visible_client(api_key, parameters.client_id)
         try:

@@ -1,9 +1,9 @@
 """Reads PostgreSQL for the calls: one statement at a time, under a deadline, errors told as problems."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import psycopg
 from psycopg import AsyncConnection
@@ -63,21 +63,26 @@ class Reader:
     async def page(
         self, query: str, parameters: Mapping[str, object], max_bytes: int, measure: Callable[[Row], int]
     ) -> tuple[list[Row], bool]:
-        """The first rows, and whether they were cut off: after the one that brings the sum of ``measure`` to ``max_bytes``.
+        """The first rows, and whether they were cut off: behind the one that brings ``measure``'s sum to ``max_bytes``.
 
-        Raises as ``rows``. Rows are taken one by one as the server makes them; what would come after the end is never sent.
+        Raises as ``rows``. Rows are taken one by one as the server makes them, and its work ends with the page.
         """
         rows: list[Row] = []
         total_bytes = 0
-        async with self._cursor() as cursor:
-            # closing the stream early cancels the rest on the server, before the connection is given back
-            async with aclosing(cursor.stream(load_sql("analytics_api", query), parameters)) as stream:
-                async for row in stream:
-                    rows.append(row)
-                    total_bytes += measure(row)
-                    if total_bytes >= max_bytes:
-                        return rows, True
+        async with self._cursor() as cursor, aclosing(self._stream(cursor, query, parameters)) as stream:
+            async for row in stream:
+                rows.append(row)
+                total_bytes += measure(row)
+                if total_bytes >= max_bytes:
+                    return rows, True
         return rows, False
+
+    @staticmethod
+    def _stream(
+        cursor: psycopg.AsyncCursor[Row], query: str, parameters: Mapping[str, object]
+    ) -> AsyncGenerator[Row, None]:
+        # A generator, though typed as an iterator: closing it early cancels the rest on the server.
+        return cast(AsyncGenerator[Row, None], cursor.stream(load_sql("analytics_api", query), parameters))
 
     @asynccontextmanager
     async def _cursor(self) -> AsyncIterator[psycopg.AsyncCursor[Row]]:

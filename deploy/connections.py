@@ -4,6 +4,7 @@ No client of Redis retries by itself: a repeated XADD whose first reply was lost
 makes eleven). Who may repeat a call, repeats it himself.
 """
 
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import psycopg
@@ -13,6 +14,8 @@ from psycopg_pool import AsyncConnectionPool
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+
+Configure = Callable[[psycopg.AsyncConnection[Any]], Awaitable[None]]
 
 CONNECT_SECONDS: Final = 3
 _KEEPALIVES: Final[dict[str, Any]] = {
@@ -54,12 +57,17 @@ def store_connection(url: str) -> psycopg.Connection[Any]:
     return connection
 
 
-def connection_pool(url: str, *, size: int, statement_timeout_ms: int) -> AsyncConnectionPool[Any]:
-    """A service's pool, not yet open; a connection that broke is replaced before it is lent out."""
+def statement_timeout(timeout_ms: int) -> Configure:
+    """A pool's ``configure`` that sets the time a statement may take."""
 
     async def configure(connection: psycopg.AsyncConnection[Any]) -> None:
-        await connection.execute("SELECT set_config('statement_timeout', %s, false)", (str(statement_timeout_ms),))
+        await connection.execute("SELECT set_config('statement_timeout', %s, false)", (str(timeout_ms),))
 
+    return configure
+
+
+def connection_pool(url: str, *, size: int, configure: Configure) -> AsyncConnectionPool[Any]:
+    """A service's pool, not yet open; a connection that broke is replaced before it is lent out."""
     return AsyncConnectionPool(
         url,
         min_size=1,

@@ -12,7 +12,10 @@ from typing import Any, Final
 import uvicorn
 import uvloop
 
-from deploy.connections import async_redis, connection_pool, store_connection, sync_redis
+from analytics_api.app import build_app as build_analytics
+from analytics_api.config import AnalyticsConfig
+from analytics_api.reader import configure_reader
+from deploy.connections import async_redis, connection_pool, statement_timeout, store_connection, sync_redis
 from deploy.endpoints import Endpoints
 from ingest_gateway.app import build_app as build_gateway
 from ingest_gateway.config import GatewayConfig
@@ -26,6 +29,7 @@ from stream_processor.processor import Processor
 from stream_processor.stream_loop import BLOCK_MS
 
 _GATEWAY_POOL: Final = 4
+_ANALYTICS_POOL: Final = 8
 _GATEWAY_STATEMENT_MS: Final = 3000
 
 
@@ -58,15 +62,44 @@ async def _gateway(settings: Settings, endpoints: Endpoints, instance: str) -> N
         duplicate_window_seconds=settings.duplicate_window_seconds,
     )
     client = async_redis(endpoints.redis_url, settings.redis_timeout_ms / 1000)
-    pool = connection_pool(
-        endpoints.gateway_database_url, size=_GATEWAY_POOL, statement_timeout_ms=_GATEWAY_STATEMENT_MS
-    )
+    configure = statement_timeout(_GATEWAY_STATEMENT_MS)
+    pool = connection_pool(endpoints.gateway_database_url, size=_GATEWAY_POOL, configure=configure)
     pepper = endpoints.secret_key
     key_ring = KeyRing(pool, pepper, fresh_seconds=settings.key_cache_seconds, grace_seconds=settings.key_grace_seconds)
     await pool.open()
     try:
         app = build_gateway(config, pool, client, key_ring, pepper)
         await _serve(app, settings, settings.gateway_host, settings.gateway_port)
+    finally:
+        await client.aclose()
+        await pool.close(timeout=1)
+
+
+def run_analytics(settings: Settings, endpoints: Endpoints) -> None:
+    """Serve the analytics API until SIGTERM or SIGINT."""
+    instance = instance_name(settings)
+    _configure_logs(settings, "analytics", instance)
+    _run(_analytics(settings, endpoints, instance))
+
+
+async def _analytics(settings: Settings, endpoints: Endpoints, instance: str) -> None:
+    config = AnalyticsConfig(
+        instance=instance,
+        shards=settings.stream_shards,
+        rate_limit=settings.rate_limit_requests_per_minute,
+        window_seconds=settings.rate_limit_window_seconds,
+        statement_timeout_ms=settings.statement_timeout_ms,
+    )
+    client = async_redis(endpoints.redis_url, settings.redis_timeout_ms / 1000)
+    configure = configure_reader(config.statement_timeout_ms)
+    pool = connection_pool(endpoints.analytics_database_url, size=_ANALYTICS_POOL, configure=configure)
+    key_ring = KeyRing(
+        pool, endpoints.secret_key, fresh_seconds=settings.key_cache_seconds, grace_seconds=settings.key_grace_seconds
+    )
+    await pool.open()
+    try:
+        app = build_analytics(config, pool, client, key_ring)
+        await _serve(app, settings, settings.analytics_host, settings.analytics_port)
     finally:
         await client.aclose()
         await pool.close(timeout=1)
@@ -135,4 +168,9 @@ def _run(main: Coroutine[Any, Any, None]) -> None:
 
 
 def _configure_logs(settings: Settings, service: str, instance: str) -> None:
-    configure_logs(level=settings.log_level, form=settings.log_format, service=service, instance=instance)
+    configure_logs(
+        level="debug" if settings.debug else settings.log_level,
+        form=settings.log_format,
+        service=service,
+        instance=instance,
+    )

@@ -190,6 +190,22 @@ class Settings(BaseSettings):
     def __repr_args__(self) -> Iterable[tuple[str, str]]:
         return ((name, self.shown(name)) for name in type(self).model_fields)
 
+    @property
+    def runs_under_make(self) -> bool:
+        """Whether make started this process; not a setting, but the environment is read in this module only."""
+        return "MAKELEVEL" in os.environ
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """The environment that gives another process the same settings; holds the secrets, so hand it on, never show it."""
+    values = {}
+    for name in Settings.model_fields:
+        value = getattr(settings, name)
+        if settings.source_of(name) != "default" and value is not None:
+            plain = value.get_secret_value() if isinstance(value, SecretStr) else value
+            values[environment_name(name)] = ",".join(plain) if isinstance(plain, tuple) else str(plain)
+    return values
+
 
 def environment_name(name: str) -> str:
     """The environment variable of the attribute `name`."""

@@ -65,7 +65,7 @@ class StreamReplies:
 
 
 def read_stream_status(client: "redis.Redis", shards: int, now_ms: int | None = None) -> list[StreamStatus]:
-    """The streams of all shards, each shard at one moment. ``now_ms`` is Redis's clock, if not given: ids are made by it.
+    """The streams of all shards, each shard at one moment. Without ``now_ms`` ages are by Redis's clock, as ids are.
 
     Two round trips a shard at most. Raises redis-py's errors; a missing stream or group counts as zeros.
     """

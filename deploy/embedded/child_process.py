@@ -56,12 +56,22 @@ class ChildProcess:
         """None while it runs; -N after signal N."""
         return self._process.poll()
 
+    def send(self, sig: signal.Signals) -> None:
+        """Send it a signal."""
+        self._process.send_signal(sig)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for its end; whether it came in time."""
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
     def stop(self, sig: signal.Signals, deadline_seconds: float) -> None:
         """Ask with `sig`, wait, and kill what is still there at the deadline."""
-        self._process.send_signal(sig)
-        try:
-            self._process.wait(deadline_seconds)
-        except subprocess.TimeoutExpired:
+        self.send(sig)
+        if not self.wait(deadline_seconds):
             self.kill()
 
     def kill(self) -> None:

@@ -1,0 +1,60 @@
+"""The analytics API as one ASGI application."""
+
+from typing import Any, Final
+
+import redis.asyncio
+from fastapi_offline import FastAPIOffline
+from psycopg_pool import AsyncConnectionPool
+
+from analytics_api import dashboard
+from analytics_api.any_path import register_any_path
+from analytics_api.audit_routes import audit_routes
+from analytics_api.config import AnalyticsConfig
+from analytics_api.count_routes import count_routes
+from analytics_api.event_lookup import EventLookup
+from analytics_api.event_routes import event_routes
+from analytics_api.event_trace import EventTraces
+from analytics_api.health import Health, health_routes
+from analytics_api.measured import measured
+from analytics_api.metrics import AnalyticsMetrics
+from analytics_api.processing_routes import processing_routes
+from analytics_api.queue_routes import queue_routes
+from analytics_api.reader import Reader
+from shared.access import AccessConfig, AccessLayer, install_problem_handlers
+from shared.answers import AsgiApp
+from shared.key_ring import KeyRing
+
+PUBLIC_PATHS: Final = frozenset(("/healthz", "/readyz", "/api/v1/health", "/metrics")) | dashboard.PATHS
+
+
+def build_app(
+    config: AnalyticsConfig,
+    pool: AsyncConnectionPool[Any],
+    client: "redis.asyncio.Redis",
+    key_ring: KeyRing,
+) -> AsgiApp:
+    """The application. Pool and client are the caller's to open and close; ``pool`` is made with
+    ``configure=analytics_api.reader.configure_reader(config.statement_timeout_ms)``, of the reader role.
+    """
+    metrics = AnalyticsMetrics()
+    reader = Reader(pool, config.statement_timeout_ms)
+    lookup = EventLookup(reader, EventTraces(client, config.shards))
+    register_any_path()
+    app = FastAPIOffline(
+        title="Weir analytics API",
+        version="1",
+        description="Answers questions about the events that were stored, and those that wait. Reads only.",
+        static_url="/docs/assets",
+    )
+    install_problem_handlers(app)
+    app.include_router(event_routes(reader, lookup, config.max_page_bytes))
+    app.include_router(count_routes(reader, config.max_rows))
+    app.include_router(queue_routes(reader, client, config.shards))
+    app.include_router(processing_routes(reader))
+    app.include_router(audit_routes(reader))
+    app.include_router(health_routes(Health(pool, client, config.shards), metrics, config.instance))
+    app.include_router(dashboard.dashboard_routes())
+    access = AccessConfig(
+        "analytics", config.instance, config.shards, config.rate_limit, config.window_seconds, PUBLIC_PATHS
+    )
+    return measured(AccessLayer(app, access, key_ring, client), metrics)

@@ -1,0 +1,99 @@
+"""Is the service alive, and can it do its work? Served without a key."""
+
+import asyncio
+from typing import Any, Final
+
+import psycopg
+import redis.asyncio
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from psycopg_pool import AsyncConnectionPool
+from redis.exceptions import RedisError
+
+from analytics_api.json_answer import json_answer
+from analytics_api.metrics import AnalyticsMetrics
+from shared.sql_files import load_sql
+from shared.stream_status import read_stream_status_async
+
+_TIMEOUT_SECONDS: Final = 1.5
+
+
+class Health:
+    """Looks at the servers, each look under a deadline; never raises."""
+
+    def __init__(self, pool: AsyncConnectionPool[Any], client: "redis.asyncio.Redis", shards: int) -> None:
+        self._pool = pool
+        self._client = client
+        self._shards = shards
+
+    async def redis(self) -> str:
+        """``ok``, or what is wrong."""
+        try:
+            await asyncio.wait_for(self._client.ping(), _TIMEOUT_SECONDS)
+        except (RedisError, OSError, TimeoutError) as error:
+            return f"down: {type(error).__name__}"
+        return "ok"
+
+    async def postgresql(self) -> str:
+        """``ok``, or what is wrong; a schema that is missing, or may not be read, is."""
+        try:
+            async with (
+                asyncio.timeout(_TIMEOUT_SECONDS),
+                self._pool.connection(timeout=_TIMEOUT_SECONDS) as connection,
+            ):
+                await connection.execute(load_sql("analytics_api", "check_schema"))
+        except psycopg.ProgrammingError as error:
+            return f"schema not readable: {type(error).__name__}; see `weir db status`"
+        except (psycopg.Error, TimeoutError) as error:
+            return f"down: {type(error).__name__}"
+        return "ok"
+
+    async def show_streams(self, metrics: AnalyticsMetrics) -> None:
+        """Set the gauges that are read from Redis."""
+        try:
+            streams = await asyncio.wait_for(read_stream_status_async(self._client, self._shards), _TIMEOUT_SECONDS)
+        except (RedisError, OSError, TimeoutError):
+            streams = []
+        metrics.redis_up.set(bool(streams))
+        metrics.show_streams(streams)
+
+
+def health_routes(health: Health, metrics: AnalyticsMetrics, instance: str) -> APIRouter:
+    """``/healthz`` (the process), ``/readyz`` and ``/api/v1/health`` (what it needs), ``/metrics``."""
+    router = APIRouter(tags=["health"])
+
+    async def answer() -> Response:
+        redis_state, postgresql_state = await asyncio.gather(health.redis(), health.postgresql())
+        # Without Redis no audit record can be written, and without that no answer leaves.
+        ready = redis_state == postgresql_state == "ok"
+        document = {
+            "status": "ok" if ready else "unavailable",
+            "service": "analytics",
+            "instance": instance,
+            "redis": redis_state,
+            "postgresql": postgresql_state,
+        }
+        return json_answer(document, 200 if ready else 503)
+
+    @router.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        """The process answers."""
+        return {"status": "ok"}
+
+    @router.get("/readyz")
+    async def readyz() -> Response:
+        """200 when questions can be answered; 503 names what is down."""
+        return await answer()
+
+    @router.get("/api/v1/health")
+    async def api_health() -> Response:
+        """The same as ``/readyz``."""
+        return await answer()
+
+    @router.get("/metrics")
+    async def prometheus() -> Response:
+        """Metrics of this process, and of the streams, in Prometheus' text format."""
+        await health.show_streams(metrics)
+        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    return router

@@ -1,0 +1,88 @@
+"use strict";
+// Asks the API once a second and shows its numbers. Text goes in by textContent only: event types are strangers' words.
+
+const KEY = "weir.key";
+const EVERY_MS = 1000;
+const $ = (id) => document.getElementById(id);
+const count = (number) => number === null ? "?" : number.toLocaleString("en");
+const seconds = (number) => `${number.toFixed(1)} s`;
+let timer = 0;
+let round = 0; // answers to questions of an earlier key are not shown
+
+function say(text, trouble) {
+  if ($("state").textContent !== text) $("state").textContent = text;
+  $("state").toggleAttribute("data-trouble", trouble);
+}
+
+function fill(id, rows) {
+  $(id).replaceChildren(...rows.map((cells) => {
+    const row = document.createElement("tr");
+    for (const cell of cells) row.appendChild(document.createElement("td")).textContent = cell;
+    return row;
+  }));
+}
+
+function show(queue, counts) {
+  fill("streams", queue.streams.map((s) =>
+    [s.name, s.shard, count(s.length), count(s.lag), count(s.pending), seconds(s.oldest_age_seconds)]));
+  fill("consumers", queue.consumers.map((c) => [c.name, c.stream, count(c.pending), seconds(c.idle_seconds)]));
+  fill("types", counts.rows.map((r) => [r.event_type, count(r.count)]));
+  $("total").textContent = count(counts.total);
+  $("failed").textContent = count(queue.failed);
+  $("numbers").hidden = false;
+}
+
+async function ask(path, key) {
+  const answer = await fetch(path, { headers: { "X-API-Key": key } });
+  const body = await answer.json();
+  if (answer.ok) return body;
+  throw Object.assign(new Error(body.detail || body.title), {
+    refused: answer.status === 401 || answer.status === 403,
+    waitMs: 1000 * Number(answer.headers.get("Retry-After") || 0),
+  });
+}
+
+async function refresh(mine) {
+  const key = sessionStorage.getItem(KEY);
+  let waitMs = EVERY_MS;
+  try {
+    const answers = await Promise.all(
+      [ask("/api/v1/analytics/queue-status", key), ask("/api/v1/analytics/events-by-type", key)]);
+    if (mine !== round) return;
+    show(...answers);
+    say(`Live, ${new Date().toLocaleTimeString()}`, false);
+  } catch (error) {
+    if (mine !== round) return;
+    if (error.refused) return forget(error.message);
+    waitMs = Math.max(waitMs, error.waitMs || 0);
+    say(`Not up to date: ${error.message}`, true);
+  }
+  timer = setTimeout(refresh, waitMs, mine);
+}
+
+function start() {
+  $("ask").hidden = true;
+  $("forget").hidden = false;
+  say("Connecting", false);
+  refresh(++round);
+}
+
+function forget(reason) {
+  clearTimeout(timer);
+  round += 1;
+  sessionStorage.removeItem(KEY);
+  $("numbers").hidden = true;
+  $("forget").hidden = true;
+  $("ask").hidden = false;
+  say(reason || "Needs a key.", Boolean(reason));
+  $("key").focus();
+}
+
+$("ask").addEventListener("submit", (event) => {
+  event.preventDefault();
+  sessionStorage.setItem(KEY, $("key").value.trim());
+  $("key").value = "";
+  start();
+});
+$("forget").addEventListener("click", () => forget(""));
+if (sessionStorage.getItem(KEY)) start();

@@ -1,0 +1,28 @@
+"""`weir analytics`: the analytics API as a process of its own."""
+
+from __future__ import annotations
+
+import typer
+
+from deploy.cli.options import DataDir
+from deploy.endpoints import resolve_endpoints
+from shared.settings import load_settings
+
+app = typer.Typer()
+
+
+@app.callback()
+def analytics() -> None:
+    """Run the analytics API."""
+
+
+@app.command()
+def run(data_dir: DataDir = None) -> None:
+    """Serve the analytics API until stopped.
+
+    Example: `WEIR_ANALYTICS_PORT=8001 weir analytics run`
+    """
+    from deploy.services import run_analytics
+
+    settings = load_settings({"data_dir": data_dir})
+    run_analytics(settings, resolve_endpoints(settings))

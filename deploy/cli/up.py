@@ -1,0 +1,124 @@
+"""`weir up`: everything on one machine, from one command."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deploy.cli.options import DataDir
+from shared.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from deploy.endpoints import Endpoints
+    from deploy.fleet.fleet import Fleet
+
+app = typer.Typer()
+
+GO_ON_SECONDS = 1.0
+
+
+@app.command()
+def up(
+    data_dir: DataDir = None,
+    gateway_port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port of the gateway [8000].")] = None,
+    analytics_port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Port of the analytics API [8001].")
+    ] = None,
+    processors: Annotated[int | None, typer.Option(min=0, max=256, help="Processor processes [1].")] = None,
+) -> None:
+    """Start everything on embedded servers, print the addresses and a first key, and show what flows.
+
+    Ctrl-C drains and stops it; data stays in the data directory, and the next start goes on with it. DATABASE_URL and
+    REDIS_URL replace either embedded server.
+
+    Example: `weir up --data-dir /var/lib/weir --processors 2`
+    """
+    given = {
+        "data_dir": data_dir,
+        "gateway_port": gateway_port,
+        "analytics_port": analytics_port,
+        "processors": processors,
+    }
+    _run(load_settings(given))
+
+
+def _run(settings: Settings) -> None:
+    from deploy.embedded.child_process import die_with_parent
+    from deploy.fleet.fleet import Fleet
+    from deploy.fleet.servers import servers_up
+
+    if settings.runs_under_make:
+        die_with_parent(signal.SIGTERM)  # make killed with -9 must leave nothing behind
+    stopping = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup asked to ignore it
+            signal.signal(number, lambda *_: stopping.set())
+    began = time.monotonic()
+    _say(f"starting in {settings.data_dir} …")
+    with servers_up(settings) as servers:
+        fleet = Fleet(settings)
+        try:
+            fleet.start(stopping.is_set)
+            if not stopping.is_set():
+                _greet(settings, servers.endpoints, servers.started, time.monotonic() - began)
+                _watch(settings, servers.endpoints, fleet, stopping)
+        finally:
+            _say("stopping: no new requests, draining what is in flight …")
+            for name in fleet.stop():
+                _say(f"{name} did not end in time and was killed; what it held is stored at the next start")
+    _say(f"stopped; the data stays in {settings.data_dir}")
+
+
+def _greet(settings: Settings, endpoints: Endpoints, started: tuple[str, ...], seconds: float) -> None:
+    from deploy.fleet.first_key import ensure_first_key
+
+    gateway = f"http://{settings.gateway_host}:{settings.gateway_port}"
+    analytics = f"http://{settings.analytics_host}:{settings.analytics_port}"
+    _say(f"up in {seconds:.1f} s" + (f" on {' and '.join(started)}" if started else ""))
+    _say("")
+    _say(f"  gateway    {gateway}            calls: {gateway}/docs")
+    _say(f"  analytics  {analytics}            calls: {analytics}/docs")
+    _say(f"  dashboard  {analytics}/dashboard")
+    key = ensure_first_key(endpoints)
+    if key is not None:
+        _say("")
+        _say(f"  first key  {key}")
+        _say("             an admin key, shown this once; make others with: weir keys create --client-id NAME")
+        _say("")
+        _say("  post a first event:")
+        _say(f"    curl -X POST {gateway}/api/v1/events/ingest -H 'Authorization: Bearer {key}' \\")
+        _say("      -H 'Content-Type: application/json' \\")
+        _say("""      -d '{"event_id": "first-1", "event_type": "hello.world", "payload": {"n": 1}}'""")
+    else:
+        _say("  keys       weir keys list; a new one: weir keys create --client-id NAME")
+    _say("")
+
+
+def _watch(settings: Settings, endpoints: Endpoints, fleet: Fleet, stopping: threading.Event) -> None:
+    import redis
+
+    from deploy.connections import sync_redis
+    from deploy.fleet.flow_line import Totals, flow_line, read_totals
+
+    with sync_redis(endpoints.redis_url, 1.0) as client:
+        before: Totals | None = None
+        while not stopping.wait(GO_ON_SECONDS):
+            for news in fleet.keep_up():
+                _say(news)
+            try:
+                now = read_totals(client, settings.stream_shards)
+            except redis.RedisError as error:
+                _say(f"Redis does not answer: {type(error).__name__}")
+                continue
+            if before is not None:
+                _say(flow_line(before, now))
+            before = now
+
+
+def _say(line: str) -> None:
+    stamp = time.strftime("%H:%M:%S ") if line and not line.startswith("  ") else ""
+    print(f"{stamp}{line}", flush=True)

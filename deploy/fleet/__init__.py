@@ -1,0 +1,1 @@
+"""What `weir up` supervises: servers, services, and the line that tells what flows."""

@@ -1,0 +1,78 @@
+"""The services of one machine: started together, watched, and stopped in the order in which events flow."""
+
+import time
+from collections.abc import Callable
+from http.client import HTTPConnection
+from typing import Final
+
+from deploy.embedded.child_process import last_lines
+from deploy.fleet.service_process import ServiceProcess
+from shared.errors import HaltError
+from shared.settings import Settings, environment_of
+
+_READY_SECONDS: Final = 60.0
+_STOP_FRONT_SECONDS: Final = 3.5
+_STOP_PROCESSORS_SECONDS: Final = 3.5
+
+
+class Fleet:
+    """The gateway, the analytics API and the processors."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        data_dir = settings.data_dir.absolute()
+        logs = data_dir / "logs"
+        logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        environment = {**environment_of(settings), "WEIR_DATA_DIR": str(data_dir)}
+        self.front = [ServiceProcess(name, [name, "run"], environment, logs) for name in ("gateway", "analytics")]
+        self.processors = [
+            ServiceProcess(f"processor-{number}", ["processor", "run"], environment, logs)
+            for number in range(1, settings.processors + 1)
+        ]
+
+    @property
+    def services(self) -> list[ServiceProcess]:
+        return [*self.front, *self.processors]
+
+    def start(self, is_stopping: Callable[[], bool]) -> None:
+        """Start all and wait until both front services are ready. Raises HaltError when one is not."""
+        for service in self.services:
+            service.start()
+        settings = self._settings
+        places = ((settings.gateway_host, settings.gateway_port), (settings.analytics_host, settings.analytics_port))
+        deadline = time.monotonic() + _READY_SECONDS
+        for service, (host, port) in zip(self.front, places, strict=True):
+            while not _is_ready(host, port) and not is_stopping():
+                if service.pid is None or time.monotonic() > deadline:
+                    raise HaltError(
+                        f"{service.name} does not become ready on {host}:{port}; "
+                        f"its log is {service.log} and ends: {last_lines(service.log)}"
+                    )
+                time.sleep(0.05)
+
+    def keep_up(self) -> list[str]:
+        """Start crashed services again; what happened, in words. Raises HaltError when one crashes again and again."""
+        return [news for service in self.services if (news := service.keep_up()) is not None]
+
+    def stop(self) -> list[str]:
+        """Stop what takes events in, then what stores them; the names of those that had to be killed."""
+        killed = _stop(self.front, _STOP_FRONT_SECONDS)
+        return killed + _stop(self.processors, _STOP_PROCESSORS_SECONDS)
+
+
+def _stop(services: list[ServiceProcess], seconds: float) -> list[str]:
+    for service in services:
+        service.ask_to_stop()
+    deadline = time.monotonic() + seconds
+    return [service.name for service in services if not service.wait(deadline)]
+
+
+def _is_ready(host: str, port: int) -> bool:
+    connection = HTTPConnection("127.0.0.1" if host in {"0.0.0.0", ""} else host, port, timeout=2)  # noqa: S104
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()

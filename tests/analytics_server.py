@@ -1,0 +1,127 @@
+"""The analytics API as tests see it: a real uvicorn on a port of its own, its keys, and a client."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import quote
+
+import httpx2
+import psycopg
+import redis.asyncio
+import uvicorn
+from psycopg_pool import AsyncConnectionPool
+
+from analytics_api.app import build_app
+from analytics_api.config import AnalyticsConfig
+from analytics_api.reader import configure_reader
+from deploy.endpoints import with_role
+from shared.api_keys import Scope
+from shared.key_ring import KeyRing
+from shared.key_store import create_key
+
+PEPPER = b"a pepper for tests"
+
+
+class AnalyticsUnderTest:
+    """Calls with the admin's key unless told otherwise."""
+
+    def __init__(self, database_url: str, base_url: str) -> None:
+        self.database_url = database_url
+        self.base_url = base_url
+        self.http = httpx2.Client(base_url=base_url, timeout=30)
+        self.admin = self.make_key("operators", Scope.ADMIN)
+
+    def make_key(self, client_id: str, *scopes: Scope) -> str:
+        async def make() -> str:
+            async with await psycopg.AsyncConnection.connect(self.database_url, autocommit=True) as connection:
+                _, key = await create_key(
+                    connection, PEPPER, client_id=client_id, name="test", scopes=frozenset(scopes)
+                )
+                return key
+
+        return asyncio.run(make())
+
+    def reader(self, client_id: str) -> str:
+        return self.make_key(client_id, Scope.READ)
+
+    def get(self, path: str, parameters: Any = None, *, key: str | None = "") -> httpx2.Response:
+        headers = {} if key is None else {"X-API-Key": key or self.admin}
+        return self.http.get(path, params=parameters, headers=headers)
+
+    def json(self, path: str, parameters: Any = None, *, key: str | None = "") -> Any:
+        answer = self.get(path, parameters, key=key)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def refused(self, path: str, parameters: Any = None, *, key: str | None = "") -> tuple[int, str]:
+        """Status and problem type of an answer that must be a problem document."""
+        answer = self.get(path, parameters, key=key)
+        assert answer.headers["content-type"] == "application/problem+json", answer.text
+        document = answer.json()
+        assert document["status"] == answer.status_code
+        assert document["request_id"] == answer.headers["x-request-id"]
+        return answer.status_code, document["type"].removeprefix("/problems/")
+
+
+def event_path(event_id: str) -> str:
+    return f"/api/v1/events/{quote(event_id, safe='')}"
+
+
+@contextmanager
+def serve_analytics(database_url: str, redis_url: str, **changes: Any) -> Iterator[AnalyticsUnderTest]:
+    """Serve until the block ends; `changes` are fields of AnalyticsConfig."""
+    fields: dict[str, Any] = {
+        "instance": "analytics-test",
+        "shards": 1,
+        "rate_limit": 0,
+        "window_seconds": 60,
+        "statement_timeout_ms": 10_000,
+    }
+    config = AnalyticsConfig(**{**fields, **changes})
+    reader_url = with_role(database_url, "weir_reader")
+    with _in_thread(lambda ready: _serve(config, reader_url, redis_url, ready)) as port:
+        yield AnalyticsUnderTest(database_url, f"http://127.0.0.1:{port}")
+
+
+async def _serve(
+    config: AnalyticsConfig, reader_url: str, redis_url: str, ready: Callable[[uvicorn.Server], None]
+) -> None:
+    client = redis.asyncio.Redis.from_url(redis_url, socket_timeout=2, socket_connect_timeout=2)
+    pool = AsyncConnectionPool(
+        reader_url, min_size=1, max_size=4, open=False, configure=configure_reader(config.statement_timeout_ms),
+        check=AsyncConnectionPool.check_connection,
+    )  # fmt: skip
+    async with client, pool:
+        key_ring = KeyRing(pool, PEPPER, fresh_seconds=2, grace_seconds=60)
+        server = uvicorn.Server(
+            uvicorn.Config(build_app(config, pool, client, key_ring), port=0, log_level="error", lifespan="on")
+        )
+        ready(server)
+        await server.serve()
+
+
+@contextmanager
+def _in_thread(serve: Callable[[Callable[[uvicorn.Server], None]], Any]) -> Iterator[int]:
+    servers: list[uvicorn.Server] = []
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            asyncio.run(serve(servers.append))
+        except BaseException as failure:
+            failures.append(failure)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    while not (servers and servers[0].started):
+        thread.join(0.01)
+        assert thread.is_alive(), failures
+    try:
+        yield servers[0].servers[0].sockets[0].getsockname()[1]
+    finally:
+        servers[0].should_exit = True
+        thread.join(15)
+        assert not thread.is_alive()
+        assert not failures

@@ -1,0 +1,91 @@
+"""Row b: single events over 32 connections, beside a bare application on the same uvicorn."""
+
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2
+
+from deploy.embedded.child_process import ChildProcess, Launch
+from deploy.embedded.local_address import free_port
+from deploy.embedded.server_user import ServerUser
+from tests.bench.effort import Effort
+from tests.bench.figures import Figure, Findings, Target
+from tests.bench.ledger import Ledger
+from tests.bench.stack import Stack
+from tests.bench.wrk import WrkLoad, run_wrk
+
+_CONNECTIONS = 32
+_OF_FLOOR = 0.25
+_READY_SECONDS = 10.0
+
+
+def measure_singles(stack: Stack, effort: Effort, findings: Findings) -> float:
+    """Adds the figures; returns the median of requests a second."""
+    ledger = Ledger(stack)
+    floors, rates, stored_rates = [], [], []
+    _round(stack, ledger, WrkLoad(1, _CONNECTIONS, effort.warm_seconds), findings)
+    for _ in range(effort.rounds):
+        floors.append(_bare_rate(stack, effort))
+        rate, stored_rate = _round(stack, ledger, WrkLoad(1, _CONNECTIONS, effort.seconds), findings)
+        rates.append(rate)
+        stored_rates.append(stored_rate)
+    target = Target(at_least=_OF_FLOOR)
+    findings.figures.append(Figure("single events, accepted", "requests/s", rates, target, floors))
+    findings.figures.append(Figure("single events, stored end to end", "events/s", stored_rates, target, floors))
+    return sorted(rates)[len(rates) // 2]
+
+
+def _round(stack: Stack, ledger: Ledger, load: WrkLoad, findings: Findings) -> tuple[float, float]:
+    ledger.open_books()
+    seen = run_wrk(load, stack.gateway_url, stack.key, stack.folder)
+    outcome = ledger.close_books(seen.requests - seen.refused, 1)
+    findings.stored += outcome.stored
+    findings.lost += outcome.lost
+    if seen.is_bottleneck:
+        findings.warnings.append(f"wrk used {seen.cpu_share:.0%} of its threads: the generator is the bottleneck")
+    if seen.refused or seen.cut or seen.timeouts:
+        told = f"{seen.refused} refused, {seen.cut} cut, {seen.timeouts} timed out"
+        findings.warnings.append(f"single requests: {told}")
+    return seen.rate, outcome.stored / (outcome.stored_at - seen.began)
+
+
+def _bare_rate(stack: Stack, effort: Effort) -> float:
+    with _bare_application(stack) as url:
+        return run_wrk(WrkLoad(1, _CONNECTIONS, effort.seconds / 2), url, stack.key, stack.folder).rate
+
+
+@contextmanager
+def _bare_application(stack: Stack) -> Iterator[str]:
+    """uvicorn with the loop and HTTP implementation of the gateway, and nothing behind it."""
+    port = free_port()
+    arguments: list[str | Path] = [sys.executable, "-m", "uvicorn", "tests.bench.bare_app:app", "--port", str(port)]
+    options = ["--loop", "uvloop", "--http", "httptools", "--no-access-log", "--no-server-header"]
+    launch = Launch(
+        [*arguments, *options],
+        ServerUser.ourselves(),
+        stack.folder / "bare.log",
+        signal.SIGTERM,
+        environment={"PYTHONPATH": stack.environment["PYTHONPATH"]},
+    )
+    process = ChildProcess(launch)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        _await_answer(url)
+        yield url
+    finally:
+        process.stop(signal.SIGTERM, _READY_SECONDS)
+
+
+def _await_answer(url: str) -> None:
+    deadline = time.monotonic() + _READY_SECONDS
+    while True:
+        try:
+            httpx2.get(url)
+            return
+        except httpx2.TransportError:
+            assert time.monotonic() < deadline, "the bare application does not answer"
+            time.sleep(0.05)
