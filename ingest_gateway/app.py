@@ -56,6 +56,7 @@ def build_app(
         version="1",
         lifespan=lifespan,
         description="Takes events in and holds them safely.",
+        static_url="/docs/assets",
     )
     install_problem_handlers(control, "invalid-request")
     control.include_router(key_routes(pool, pepper))

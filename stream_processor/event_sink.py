@@ -51,7 +51,7 @@ class EventSink:
         if isolate:
             self._write_isolating(connection, rows, additions, failures)
         else:
-            self._store(connection, rows, additions)
+            self._store(connection, rows, additions, in_savepoint=False)
         for entry_id, found in [*failures.items(), *prepared.failures.items()]:
             for failure in found if entry_id in fresh else ():
                 additions.intake_of(failure.client_id, failure.received_us or 0).failed += 1
@@ -77,7 +77,7 @@ class EventSink:
         self, connection: Connection[Any], rows: EventRows, additions: RollupAdditions, failures: Failures
     ) -> None:
         def store(places: Places) -> None:
-            self._store(connection, rows.only(places), additions)
+            self._store(connection, rows.only(places), additions, in_savepoint=True)
 
         def give_up(place: int, error: Exception) -> None:
             entry_id, block, frame = rows.events[place]
@@ -85,14 +85,16 @@ class EventSink:
 
         store_halves(connection, range(len(rows.rows)), store, give_up)
 
-    def _store(self, connection: Connection[Any], rows: EventRows, additions: RollupAdditions) -> None:
+    def _store(
+        self, connection: Connection[Any], rows: EventRows, additions: RollupAdditions, *, in_savepoint: bool
+    ) -> None:
         """Insert the new ids, copy their events, count; a repeat is counted as a duplicate and left out."""
         if not rows.rows:
             return
         self._partitions.ensure("events", rows.days)
         repeated = repeated_places(rows)
         new = rows.without(repeated) if repeated else rows
-        known = _insert_ids(connection, new)
+        known = _insert_ids(connection, new, in_savepoint=in_savepoint)
         duplicates = [rows.events[place] for place in repeated] + [new.events[place] for place in known]
         if known:
             new = new.without(known)
@@ -104,19 +106,19 @@ class EventSink:
         additions.add_stored(new.events)
 
 
-def _insert_ids(connection: Connection[Any], rows: EventRows) -> list[int]:
+def _insert_ids(connection: Connection[Any], rows: EventRows, *, in_savepoint: bool) -> list[int]:
     """Insert the ids of rows without repeats; the places of those that were there before."""
     order = rows.key_order()
     values = [rows.key_values[place] for place in order]
-    cursor = connection.execute(
-        load_sql("stream_processor", "insert_ids"),
-        (
-            text_array([value[0] for value in values]),
-            text_array([value[1] for value in values]),
-            timestamptz_array([value[2] for value in values]),
-            int4_array([value[3] for value in values]),
-        ),
-    )
+    keys = text_array([value[0] for value in values]), text_array([value[1] for value in values])
+    columns = (*keys, timestamptz_array([value[2] for value in values]), int4_array([value[3] for value in values]))
+    if in_savepoint:
+        cursor = connection.execute(load_sql("stream_processor", "insert_ids"), columns)
+    else:
+        cursor = connection.execute(load_sql("stream_processor", "insert_new_ids"), columns)
+        if cursor.rowcount == len(order):
+            return []
+        cursor = connection.execute(load_sql("stream_processor", "find_known_ids"), keys)
     return [order[place - 1] for (place,) in cursor.fetchall()]
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 
 import httpx2
 
@@ -14,43 +15,30 @@ from deploy.embedded.local_address import free_port
 from deploy.embedded.server_user import ServerUser
 from tests.bench.effort import Effort
 from tests.bench.figures import Figure, Findings, Target
-from tests.bench.ledger import Ledger
+from tests.bench.peak_run import cost_figures, peak_run
 from tests.bench.stack import Stack
 from tests.bench.wrk import WrkLoad, run_wrk
 
 _CONNECTIONS = 32
-_OF_FLOOR = 0.25
+_OF_FLOOR = Target(at_least=0.25)
 _READY_SECONDS = 10.0
 
 
 def measure_singles(stack: Stack, effort: Effort, findings: Findings) -> float:
     """Adds the figures; returns the median of requests a second."""
-    ledger = Ledger(stack)
-    floors, rates, stored_rates = [], [], []
-    _round(stack, ledger, WrkLoad(1, _CONNECTIONS, effort.warm_seconds), findings)
+    peak_run(stack, WrkLoad(1, _CONNECTIONS, effort.warm_seconds), findings)
+    floors, runs = [], []
     for _ in range(effort.rounds):
         floors.append(_bare_rate(stack, effort))
-        rate, stored_rate = _round(stack, ledger, WrkLoad(1, _CONNECTIONS, effort.seconds), findings)
-        rates.append(rate)
-        stored_rates.append(stored_rate)
-    target = Target(at_least=_OF_FLOOR)
-    findings.figures.append(Figure("single events, accepted", "requests/s", rates, target, floors))
-    findings.figures.append(Figure("single events, stored end to end", "events/s", stored_rates, target, floors))
-    return sorted(rates)[len(rates) // 2]
-
-
-def _round(stack: Stack, ledger: Ledger, load: WrkLoad, findings: Findings) -> tuple[float, float]:
-    ledger.open_books()
-    seen = run_wrk(load, stack.gateway_url, stack.key, stack.folder)
-    outcome = ledger.close_books(seen.requests - seen.refused, 1)
-    findings.stored += outcome.stored
-    findings.lost += outcome.lost
-    if seen.is_bottleneck:
-        findings.warnings.append(f"wrk used {seen.cpu_share:.0%} of its threads: the generator is the bottleneck")
-    if seen.refused or seen.cut or seen.timeouts:
-        told = f"{seen.refused} refused, {seen.cut} cut, {seen.timeouts} timed out"
-        findings.warnings.append(f"single requests: {told}")
-    return seen.rate, outcome.stored / (outcome.stored_at - seen.began)
+        runs.append(peak_run(stack, WrkLoad(1, _CONNECTIONS, effort.seconds), findings))
+    accepted = [run.accepted_rate for run in runs]
+    stored = [run.stored_rate for run in runs]
+    findings.figures += [
+        Figure("single events, accepted", "requests/s", accepted, _OF_FLOOR, floors),
+        Figure("single events, stored end to end", "events/s", stored, _OF_FLOOR, floors),
+        *cost_figures("singles", runs, Target()),
+    ]
+    return median(accepted)
 
 
 def _bare_rate(stack: Stack, effort: Effort) -> float:

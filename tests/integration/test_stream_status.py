@@ -7,7 +7,7 @@ import pytest
 import redis
 import redis.asyncio
 
-from shared.redis_keys import GROUP, ShardKeys
+from shared.redis_keys import ShardKeys
 from shared.stream_status import StreamStatus, read_stream_status, read_stream_status_async
 from tests.accepted_events import append, settle, take
 from tests.servers import EmbeddedUnderTest
@@ -148,4 +148,3 @@ def test_no_entry_is_read_while_something_is_pending(client: "redis.Redis") -> N
     client.config_resetstat()
     status(client)
     assert "cmdstat_xrange" not in client.info("commandstats")
-    assert GROUP == "weir"
