@@ -1,7 +1,7 @@
 """Clients and connections, made in one place with the time-outs and the retries that the design asks for.
 
-No client of Redis retries by itself: a repeated XADD whose first reply was lost would be a second entry (redis-py's default
-makes eleven). Who may repeat a call, repeats it himself.
+No client of Redis retries by itself: a repeated XADD whose first reply was lost would be a second entry (redis-py's
+default makes eleven). Who may repeat a call, repeats it himself.
 """
 
 from collections.abc import Awaitable, Callable

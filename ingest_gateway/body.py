@@ -14,7 +14,7 @@ _GZIP_WINDOW: Final = 31  # zlib's wbits for a gzip header and trailer
 async def read_body(facts: RequestFacts, receive: Receive, max_bytes: int, timeout_seconds: float) -> bytes:
     """The body, at most ``max_bytes`` long after decompression.
 
-    Raises Problem: too-large, body-timeout, unsupported-media-type, bad-request (a broken gzip stream, or a client gone).
+    Raises Problem: too-large, body-timeout, unsupported-media-type, bad-request (a broken gzip stream, a client gone).
     """
     if facts.content_encoding not in (b"", b"identity", b"gzip"):
         raise Problem("unsupported-media-type", "Content-Encoding must be gzip or absent")

@@ -1,9 +1,9 @@
 """What PostgreSQL's jsonb, or a later reader, would choke on, found cheaply in a payload that is well-formed JSON.
 
 The decoder has refused what is not JSON, and orjson what is not UTF-8, a lone surrogate, or a number beyond a double.
-Left are ``\\u0000`` (jsonb has no NUL), depth, and numbers that are short to write and long to print: jsonb keeps ``1e300``
-exactly and prints 301 digits. A payload of SMALL_BYTES cannot outgrow the payload limit that way, so its numbers are
-looked at only when it holds a negative exponent (a double cannot show ``1e-9999``; jsonb fails on it).
+Left are ``\\u0000`` (jsonb has no NUL), depth, and numbers that are short to write and long to print: jsonb keeps
+``1e300`` exactly and prints 301 digits. A payload of SMALL_BYTES cannot outgrow the payload limit that way, so its
+numbers are looked at only when it holds a negative exponent (a double cannot show ``1e-9999``; jsonb fails on it).
 """
 
 import re

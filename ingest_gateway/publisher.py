@@ -1,7 +1,7 @@
 """The publisher: requests that arrive while a Redis call is in flight share the next one.
 
-One call is one atomic function (``lua/publish.lua``) on one shard: limits, early duplicate filter, one entry with all new
-events and one with the audit records. Either a request's part of it happened whole, or not at all.
+One call is one atomic function (``lua/publish.lua``) on one shard: limits, early duplicate filter, one entry with all
+new events and one with the audit records. Either a request's part of it happened whole, or not at all.
 """
 
 import asyncio
@@ -117,8 +117,8 @@ class Publisher:
     async def publish(self, request: PublishRequest) -> Published:
         """Publish the request with whatever else waits. Blocks for up to two calls' time-outs.
 
-        Raises Problem ``unavailable``: Redis did not answer, and whether the request was applied is unknown; or too many
-        bytes wait already, and nothing was done.
+        Raises Problem ``unavailable``: Redis did not answer, and whether the request was applied is unknown; or too
+        many bytes wait already, and nothing was done.
         """
         if self._waiting_bytes > MAX_WAITING_BYTES:
             raise Problem("unavailable", "too many requests wait for Redis; nothing was accepted", retry_after=1)
@@ -178,7 +178,10 @@ class Publisher:
         log.log(
             WARNING if away else ERROR, "publish.failed", requests=len(taken), error=f"{type(error).__name__}: {error}"
         )
-        detail = f"Redis does not answer ({type(error).__name__}); whether the events were kept is unknown: send the same ids again"
+        detail = (
+            f"Redis does not answer ({type(error).__name__}); whether the events were kept is unknown: "
+            "send the same ids again"
+        )
         for waiting in taken:
             if not waiting.done.done():
                 waiting.done.set_exception(Problem("unavailable", detail, retry_after=1))

@@ -13,8 +13,18 @@ from fastapi.exceptions import RequestValidationError
 from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
 
-from shared.answers import AsgiApp, Headers, Message, Receive, Scope, Send
-from shared.answers import limited, problem_headers, problem_messages, rate_limit_headers
+from shared.answers import (
+    AsgiApp,
+    Headers,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    limited,
+    problem_headers,
+    problem_messages,
+    rate_limit_headers,
+)
 from shared.api_keys import ApiKey
 from shared.api_keys import Scope as KeyScope
 from shared.audit_record import encode_record, encode_record_head
@@ -155,7 +165,8 @@ class AccessLayer:
         )
         audit = ShardKeys(audit_shard(client_id, self._config.shards)).audit
         try:
-            await self._record.call_async(self._redis, [audit.stream, audit.totals], encode_record(head, status, error))
+            record = encode_record(head, status, error)
+            await self._record.call_async(self._redis, [audit.stream, audit.totals], record)
         except RedisError as failure:
             raise Problem(
                 "unavailable",

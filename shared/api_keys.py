@@ -1,7 +1,7 @@
 """API keys: their form, their check, and what the service knows of one.
 
-``weir_<public id>_<secret><checksum>``: 12, 32 and 6 characters of base 62. The public id finds the row; of the secret only
-its HMAC-SHA-256 under SECRET_KEY is kept; the checksum (CRC-32, as in GitHub's tokens) refuses typing errors and
+``weir_<public id>_<secret><checksum>``: 12, 32 and 6 characters of base 62. The public id finds the row; of the secret
+only its HMAC-SHA-256 under SECRET_KEY is kept; the checksum (CRC-32, as in GitHub's tokens) refuses typing errors and
 random guesses without a look-up, and lets secret scanners recognise a leaked key.
 """
 

@@ -53,7 +53,7 @@ class KeyRing:
         self._used: dict[str, datetime] = {}
 
     async def authenticate(self, token: str | None) -> ApiKey:
-        """The usable key that this token is. Raises Problem: unauthenticated, or unavailable when it cannot be known."""
+        """The usable key that this token is. Raises Problem: unauthenticated; unavailable when it cannot be known."""
         if token is None:
             raise no_key()
         parts = parse_key(token)
@@ -71,7 +71,7 @@ class KeyRing:
         return api_key
 
     async def flush_last_used(self) -> None:
-        """Write down when keys were last used. Raises psycopg's errors; what was not written is kept for the next call."""
+        """Write down when keys were last used. Raises psycopg's errors, and keeps the times for the next call."""
         used, self._used = self._used, {}
         if not used:
             return

@@ -1,7 +1,7 @@
 """Every Redis key Weir uses, built in one place.
 
-A key carries its shard's hash tag (``weir:{0}:events``), so one shard is one Redis Cluster slot and the atomic functions
-may touch all keys of a shard together.
+A key carries its shard's hash tag (``weir:{0}:events``), so one shard is one Redis Cluster slot and the atomic
+functions may touch all keys of a shard together.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """A stream entry: how accepted events travel through Redis.
 
 One publisher call writes one entry. It holds a block a request, and a block holds what its events have in common once,
-then the events, each with its payload's bytes as the producer sent them. All of it is MessagePack, decoded in one C call.
+then the events, each with its payload's bytes as the producer sent them. All of it is MessagePack, decoded in one go.
 
 Fields of the Redis entry: ``n``, the number of events, and ``e``, the blocks. The entry's id is ``<ms>-<added>``: see
 ``shared/lua/append.lua``.

@@ -39,7 +39,7 @@ def seed(database_url: str, events: Iterable[SeedEvent]) -> list[SeedEvent]:
             [(event.client_id, event.event_id, event.occurred_at) for event in rows],
         )
         cursor.executemany(
-            "INSERT INTO events VALUES (%s, %s, %s, %s, %s, %s, %s, '{\"gateway\": \"g1\"}')",
+            'INSERT INTO events VALUES (%s, %s, %s, %s, %s, %s, %s, \'{"gateway": "g1"}\')',
             [
                 (e.client_id, e.event_id, e.event_type, e.occurred_at, e.occurred_at, e.occurred_at, e.payload)
                 for e in rows

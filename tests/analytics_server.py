@@ -110,7 +110,7 @@ def _in_thread(serve: Callable[[Callable[[uvicorn.Server], None]], Any]) -> Iter
     def run() -> None:
         try:
             asyncio.run(serve(servers.append))
-        except BaseException as failure:
+        except BaseException as failure:  # noqa: BLE001  shown by the test that waits for it
             failures.append(failure)
 
     thread = threading.Thread(target=run, daemon=True)

@@ -22,7 +22,7 @@ def run(data_dir: DataDir = None) -> None:
 
     Example: `WEIR_ANALYTICS_PORT=8001 weir analytics run`
     """
-    from deploy.services import run_analytics
+    from deploy.services.analytics import run_analytics
 
     settings = load_settings({"data_dir": data_dir})
     run_analytics(settings, resolve_endpoints(settings))

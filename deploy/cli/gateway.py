@@ -22,7 +22,7 @@ def run(data_dir: DataDir = None) -> None:
 
     Example: `WEIR_GATEWAY_PORT=8000 weir gateway run`
     """
-    from deploy.services import run_gateway
+    from deploy.services.gateway import run_gateway
 
     settings = load_settings({"data_dir": data_dir})
     run_gateway(settings, resolve_endpoints(settings))

@@ -22,7 +22,7 @@ def run(data_dir: DataDir = None) -> None:
 
     Example: `weir processor run`
     """
-    from deploy.services import run_processor
+    from deploy.services.processor import run_processor
 
     settings = load_settings({"data_dir": data_dir})
     run_processor(settings, resolve_endpoints(settings))

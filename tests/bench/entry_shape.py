@@ -1,8 +1,8 @@
 """Why one stream entry holds all events of a publisher's call: `python -m tests.bench.entry_shape`.
 
-The same events go through Redis as an entry each (one function call adding 500, XREADGROUP COUNT 2000, XACK and XDEL of
-every id) and packed (one entry a call). CPU of the server and of the client, encoding and decoding included, in µs an event;
-and the server's memory for an event, waiting and pending.
+The same events go through Redis as an entry each (one function call adding 500, XREADGROUP COUNT 2000, XACK and XDEL
+of every id) and packed (one entry a call). CPU of the server and of the client, encoding and decoding included, in µs
+an event; and the server's memory for an event, waiting and pending.
 """
 
 import argparse
@@ -27,7 +27,6 @@ from tests.bench.process_costs import cpu_seconds
 from tests.bench.stack import KINDS
 
 _CALL_EVENTS = 500
-_READ_COUNT = 2000
 _STREAM = "bench"
 _HERE = Path(__file__).parent
 _encode = msgspec.msgpack.Encoder().encode
@@ -43,6 +42,8 @@ class Shape(Protocol):
 
     name: str
     function: str
+    read_entries: int
+    """COUNT of XREADGROUP: 2,000 events either way."""
 
     def arguments(self, frames: Frames) -> list[Any]: ...
 
@@ -53,6 +54,7 @@ class Shape(Protocol):
 class EachShape:
     name = "an entry an event"
     function = "bench_entry_each"
+    read_entries = 2000
 
     def arguments(self, frames: Frames) -> list[Any]:
         return [_encode(frame) for frame in frames]
@@ -64,6 +66,7 @@ class EachShape:
 class PackedShape:
     name = "an entry a call"
     function = "bench_entry_packed"
+    read_entries = 4
 
     def arguments(self, frames: Frames) -> list[Any]:
         return [len(frames), _encode(frames)]
@@ -122,7 +125,7 @@ def measure(server: EmbeddedRedis, shape: Shape, events: int) -> Cost:
 def _read_all(client: "redis.Redis", shape: Shape, events: int) -> list[list[bytes]]:
     batches, decoded = [], 0
     while decoded < events:
-        reply: Any = client.xreadgroup(GROUP, "reader", {_STREAM: ">"}, count=_READ_COUNT)
+        reply: Any = client.xreadgroup(GROUP, "reader", {_STREAM: ">"}, count=shape.read_entries)
         [entries] = [entries for _, entries in reply]
         decoded += shape.decode(entries)
         batches.append([entry_id for entry_id, _ in entries])

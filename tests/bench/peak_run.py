@@ -30,7 +30,7 @@ def peak_run(stack: Stack, load: WrkLoad, findings: Findings) -> PeakRun:
     after = costs(stack.parts)
     findings.stored += outcome.stored
     findings.lost += outcome.lost
-    findings.warnings += _doubts(load, seen)
+    findings.warnings += doubts(load, seen)
     return PeakRun(
         seen.rate * load.batch,
         outcome.stored / (outcome.stored_at - seen.began),
@@ -52,11 +52,12 @@ def cost_figures(kind: str, runs: Sequence[PeakRun], in_all: Target) -> list[Fig
     return figures
 
 
-def _doubts(load: WrkLoad, seen: WrkResult) -> list[str]:
+def doubts(load: WrkLoad, seen: WrkResult) -> list[str]:
+    """What makes the figures of a run doubtful, for the reader of the report."""
     kind = "batches" if load.batch > 1 else "singles"
-    doubts = []
+    found = []
     if seen.is_bottleneck:
-        doubts.append(f"{kind}: wrk used {seen.cpu_share:.0%} of its threads: the generator is the bottleneck")
+        found.append(f"{kind}: wrk used {seen.cpu_share:.0%} of its threads: the generator is the bottleneck")
     if seen.refused or seen.cut or seen.timeouts:
-        doubts.append(f"{kind}: {seen.refused} requests refused, {seen.cut} cut, {seen.timeouts} timed out")
-    return doubts
+        found.append(f"{kind}: {seen.refused} requests refused, {seen.cut} cut, {seen.timeouts} timed out")
+    return found

@@ -15,7 +15,7 @@ from deploy.embedded.local_address import free_port
 from deploy.embedded.server_user import ServerUser
 from tests.bench.effort import Effort
 from tests.bench.figures import Figure, Findings, Target
-from tests.bench.peak_run import cost_figures, peak_run
+from tests.bench.peak_run import cost_figures, doubts, peak_run
 from tests.bench.stack import Stack
 from tests.bench.wrk import WrkLoad, run_wrk
 
@@ -29,7 +29,7 @@ def measure_singles(stack: Stack, effort: Effort, findings: Findings) -> float:
     peak_run(stack, WrkLoad(1, _CONNECTIONS, effort.warm_seconds), findings)
     floors, runs = [], []
     for _ in range(effort.rounds):
-        floors.append(_bare_rate(stack, effort))
+        floors.append(_bare_rate(stack, effort, findings))
         runs.append(peak_run(stack, WrkLoad(1, _CONNECTIONS, effort.seconds), findings))
     accepted = [run.accepted_rate for run in runs]
     stored = [run.stored_rate for run in runs]
@@ -41,9 +41,12 @@ def measure_singles(stack: Stack, effort: Effort, findings: Findings) -> float:
     return median(accepted)
 
 
-def _bare_rate(stack: Stack, effort: Effort) -> float:
+def _bare_rate(stack: Stack, effort: Effort, findings: Findings) -> float:
     with _bare_application(stack) as url:
-        return run_wrk(WrkLoad(1, _CONNECTIONS, effort.seconds / 2), url, stack.key, stack.folder).rate
+        load = WrkLoad(1, _CONNECTIONS, effort.seconds / 2)
+        seen = run_wrk(load, url, stack.key, stack.folder)
+    findings.warnings += doubts(load, seen)
+    return seen.rate
 
 
 @contextmanager

@@ -51,7 +51,8 @@ def test_a_stored_event_is_answered_whole(api: AnalyticsUnderTest) -> None:
 
 
 @pytest.mark.parametrize(
-    "event_id", ["a/b", "//", "a?b=c#d", "line\nbreak", "trailing\n", "..%2F", "a b+c", "π\U0001f98a", "%41", "x" * 128, "/"]
+    "event_id",
+    ["a/b", "//", "a?b=c#d", "line\nbreak", "trailing\n", "..%2F", "a b+c", "π\U0001f98a", "%41", "x" * 128, "/"],
 )
 def test_any_characters_may_be_in_an_id(api: AnalyticsUnderTest, event_id: str) -> None:
     seed(api.database_url, [SeedEvent(event_id=event_id), SeedEvent(event_id="another")])
@@ -81,9 +82,7 @@ def test_an_id_that_cannot_be_is_a_bad_parameter(api: AnalyticsUnderTest) -> Non
     assert api.refused("/api/v1/events/") == (422, "invalid-query")
 
 
-def test_an_accepted_event_is_known_before_it_is_delivered(
-    api: AnalyticsUnderTest, streams: "redis.Redis"
-) -> None:
+def test_an_accepted_event_is_known_before_it_is_delivered(api: AnalyticsUnderTest, streams: "redis.Redis") -> None:
     (entry_id,) = accept(streams, "acme", "fresh")
     answer = api.json(event_path("fresh"), key=api.reader("acme"))
     assert (answer["state"], answer["entry_id"], answer["payload"]) == ("accepted", entry_id, None)
@@ -100,9 +99,7 @@ def test_a_delivered_event_is_pending_with_its_attempts(api: AnalyticsUnderTest,
     assert api.json(event_path("later"), key=api.reader("acme"))["state"] == "accepted"
 
 
-def test_a_remembered_id_of_an_event_that_is_gone_is_not_found(
-    api: AnalyticsUnderTest, streams: "redis.Redis"
-) -> None:
+def test_a_remembered_id_of_an_event_that_is_gone_is_not_found(api: AnalyticsUnderTest, streams: "redis.Redis") -> None:
     accept(streams, "acme", "gone")
     accept(streams, "acme", "later")
     entry_id = take(streams, KEYS.events)
@@ -214,9 +211,7 @@ def test_a_page_of_large_events_ends_early_and_goes_on(api: AnalyticsUnderTest) 
         ({"payload.user.id": "9e999"}, []),
     ],
 )
-def test_payload_filters_keep_what_is_equal(
-    api: AnalyticsUnderTest, filters: dict[str, str], found: list[str]
-) -> None:
+def test_payload_filters_keep_what_is_equal(api: AnalyticsUnderTest, filters: dict[str, str], found: list[str]) -> None:
     number = {"user": {"id": 5}, "tags": ["a", "b"], "ok": True, "none": None}
     text = {"user": {"id": "5"}, 'odd "key\\': "{,}"}
     seed(
@@ -259,7 +254,9 @@ def test_the_query_walks_the_index_and_stops_when_the_page_is_full(api: Analytic
     }  # fmt: skip
     with psycopg.connect(api.database_url, autocommit=True) as connection:
         connection.execute("ANALYZE events")
-        explained = connection.execute("EXPLAIN (ANALYZE, FORMAT JSON) " + load_sql("analytics_api", "list_events"), values)
+        explained = connection.execute(
+            "EXPLAIN (ANALYZE, FORMAT JSON) " + load_sql("analytics_api", "list_events"), values
+        )
         plan = json.dumps(explained.fetchone())
     assert "Index Scan" in plan
     assert '"Node Type": "Seq Scan"' not in plan

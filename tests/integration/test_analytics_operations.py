@@ -8,7 +8,7 @@ import psycopg
 import pytest
 import redis
 
-from shared.redis_keys import ShardKeys, shard_of
+from shared.redis_keys import ShardKeys
 from tests.accepted_events import append, take
 from tests.analytics_seed import seed_call, seed_failed
 from tests.analytics_server import AnalyticsUnderTest, serve_analytics
@@ -132,7 +132,3 @@ def test_failed_events_say_why_and_what_next(api: AnalyticsUnderTest) -> None:
     assert row["payload_bytes"] == len(b'{"a": 1}')
     assert [row["event_id"] for row in api.json(FAILED, {"reason": "odd"})["failed_events"]] == ["f3", "f1"]
     assert len(api.json(FAILED, {"event_type": "x"})["failed_events"]) == 5
-
-
-def test_shards_are_those_of_the_clients() -> None:
-    assert {shard_of(client, 2) for client in ("acme", "beta", "gamma", "delta")} == {0, 1}

@@ -123,9 +123,7 @@ def test_a_key_that_is_no_stream_is_an_error(client: "redis.Redis") -> None:
 
 
 @pytest.mark.parametrize("decode", [False, True])
-def test_the_asyncio_reader_sees_the_same(
-    client: "redis.Redis", any_redis: EmbeddedUnderTest, decode: bool
-) -> None:
+def test_the_asyncio_reader_sees_the_same(client: "redis.Redis", any_redis: EmbeddedUnderTest, decode: bool) -> None:
     append(client, EVENTS, 5)
     append(client, ShardKeys(1).audit, 2)
     take(client, EVENTS)

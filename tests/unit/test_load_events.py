@@ -104,7 +104,11 @@ def test_a_line_that_is_no_event_is_named_and_nothing_is_sent(tmp_path: Path, ba
 def test_an_empty_missing_or_broken_file_is_one_line_of_error(tmp_path: Path) -> None:
     broken = tmp_path / "broken.gz"
     broken.write_bytes(gzip.compress(LINE.encode())[:-9])
-    for path, told in ((written(tmp_path, "\n"), "holds no event"), (tmp_path / "no", "No such file"), (broken, "cannot be read")):
+    for path, told in (
+        (written(tmp_path, "\n"), "holds no event"),
+        (tmp_path / "no", "No such file"),
+        (broken, "cannot be read"),
+    ):
         with pytest.raises(UsageError, match=told):
             read_events(path)
 

@@ -1,0 +1,51 @@
+"""uvicorn, as both HTTP services run it."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Coroutine, Iterator
+from typing import Any
+
+import uvicorn
+import uvloop
+
+from shared.answers import AsgiApp
+from shared.settings import Settings
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server without its habit to raise the signal again at its end: we have yet to close what we opened."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+
+
+async def serve(app: AsgiApp, settings: Settings, host: str, port: int) -> None:
+    """Serve until SIGTERM or SIGINT, then let what is in flight end within the time to drain."""
+    trusted = settings.trusted_proxies
+    server = _Server(
+        uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            loop="uvloop",
+            http="httptools",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=bool(trusted),
+            forwarded_allow_ips=list(trusted),
+            timeout_graceful_shutdown=int(settings.drain_seconds),
+        )
+    )
+    await server.serve()
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """Run a service's coroutine on a fresh uvloop."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main)

@@ -1,0 +1,41 @@
+"""A stream processor's process."""
+
+import signal
+
+from prometheus_client import start_http_server
+
+from deploy.connections import store_connection, sync_redis
+from deploy.endpoints import Endpoints
+from deploy.services.instance import begin
+from shared.settings import Settings
+from stream_processor.config import ProcessorConfig
+from stream_processor.enrich import load_enrichers
+from stream_processor.processor import Processor
+from stream_processor.stream_loop import BLOCK_MS
+
+
+def run_processor(settings: Settings, endpoints: Endpoints) -> None:
+    """Process until SIGTERM or SIGINT, then drain. Raises HaltError when a person has to act."""
+    instance = begin(settings, "processor")
+    config = ProcessorConfig(
+        consumer=instance,
+        shards=settings.stream_shards,
+        batch_events=settings.event_batch_size,
+        batch_bytes=settings.batch_bytes,
+        batch_age_ms=settings.batch_age_ms,
+        claim_idle_seconds=settings.claim_idle_seconds,
+        drain_seconds=settings.drain_seconds,
+    )
+    redis_url, database_url = endpoints.redis_url, endpoints.processor_database_url
+    timeout_seconds = BLOCK_MS / 1000 + 2 + settings.redis_timeout_ms / 1000
+    processor = Processor(
+        config,
+        lambda: sync_redis(redis_url, timeout_seconds),
+        lambda: store_connection(database_url),
+        load_enrichers(settings.enrichers),
+    )
+    if settings.processor_metrics_port:
+        start_http_server(settings.processor_metrics_port, settings.processor_metrics_host, processor.metrics.registry)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: processor.stop())
+    processor.run()
