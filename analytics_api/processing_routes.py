@@ -8,11 +8,11 @@ from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, Field
 
 from analytics_api.json_answer import json_answer
-from analytics_api.latency_sketch import percentile_us
 from analytics_api.parameters import ClientId, only_known
 from analytics_api.reader import Reader
 from analytics_api.tenancy import Reading, visible_client
 from analytics_api.time_range import floor_minute
+from shared.latency_sketch import percentile_us
 
 Histogram = dict[int, int]
 

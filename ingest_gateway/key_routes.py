@@ -12,7 +12,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validato
 
 from shared import key_store
 from shared.access import require_scope
-from shared.api_keys import ApiKey, Scope
+from shared.api_keys import CLIENT_ID_PATTERN, ApiKey, Scope
 from shared.problems import FieldError, Problem
 
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
@@ -34,7 +34,7 @@ class _Body(BaseModel):
 class NewKey(_Body):
     """What is given to make a key."""
 
-    client_id: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9._:-]+$")]
+    client_id: Annotated[str, Field(pattern=CLIENT_ID_PATTERN)]
     name: Name
     rate_limit: RateLimit | None = None
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=3)] = [Scope.INGEST, Scope.READ]

@@ -61,8 +61,8 @@ _PREFER = {
     "name": "Prefer",
     "in": "header",
     "schema": {"type": "string"},
-    "description": "`wait=N` (1 to 30 s): 200 once all events are stored, else 202. `handling=lenient` (batches): the good "
-    "events are accepted, the bad ones come back as rejected.",
+    "description": "`wait=N` (1 to 30 s): 200 once all events are stored, else 202. `handling=lenient` (batches): the "
+    "good events are accepted, the bad ones come back as rejected.",
 }
 _REFUSALS = (
     "malformed-json", "unauthenticated", "forbidden", "body-timeout", "too-large", "unsupported-media-type",

@@ -176,7 +176,7 @@ class AccessLayer:
 
 
 def require_scope(scope: KeyScope) -> Callable[[Request], Awaitable[ApiKey]]:
-    """A FastAPI dependency: the request's key, if it carries the scope. Raises Problem: unauthenticated or forbidden."""
+    """A FastAPI dependency: the request's key, if it carries the scope. Raises Problem unauthenticated, forbidden."""
 
     async def dependency(request: Request) -> ApiKey:
         api_key: ApiKey | None = request.state.api_key

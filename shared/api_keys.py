@@ -18,6 +18,9 @@ _ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 _FORM: Final = re.compile(r"weir_([0-9A-Za-z]{12})_([0-9A-Za-z]{32})([0-9A-Za-z]{6})", re.ASCII)
 _CHECKSUM_LENGTH: Final = 6
 
+CLIENT_ID_PATTERN: Final = r"^[A-Za-z0-9._:-]{1,128}$"
+"""What a client may be called."""
+
 
 class Scope(StrEnum):
     """What a key may do. ``admin`` includes the other two, for every client."""

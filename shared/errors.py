@@ -1,7 +1,8 @@
 """Every error Weir raises on purpose, split by what the caller does about it.
 
     WeirError
-    ├── RefusedRequest     answer the caller with this status; nothing of the request was kept
+    ├── Problem            answer the caller with this problem document (shared.problems, which knows the statuses)
+    ├── RefusedRequest     what we asked for was refused, and would be again
     ├── Outage             wait and retry the same thing; never counts as an attempt
     ├── DataError          isolate the one event; retrying cannot help
     ├── HaltError          stop loudly; a person has to act
@@ -26,7 +27,7 @@ class WeirError(Exception):
 
 
 class RefusedRequest(WeirError):  # noqa: N818  # named for what happened, not for its kind
-    """A request that is answered with a problem document; `problem` is the last part of its type."""
+    """Something we asked for was refused; `status` as in HTTP, `problem` is the last part of the problem's type."""
 
     def __init__(self, status: int, problem: str, detail: str) -> None:
         super().__init__(detail)

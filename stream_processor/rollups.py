@@ -11,10 +11,10 @@ from typing import Any
 
 from psycopg import Connection
 
+from shared.latency_sketch import bucket_of
 from shared.sql_files import load_sql
 from shared.stream_entry import Block, EventFrame
 from stream_processor.event_rows import MINUTE_US
-from stream_processor.latency_sketch import bucket_of
 
 Placed = Sequence[tuple[str, Block, EventFrame]]
 

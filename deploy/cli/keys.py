@@ -15,7 +15,7 @@ from deploy.cli.options import AsJson, DataDir, Yes
 from deploy.cli.output import print_json, print_table
 from deploy.endpoints import Endpoints, resolve_endpoints
 from shared import key_store
-from shared.api_keys import ApiKey, Scope
+from shared.api_keys import CLIENT_ID_PATTERN, ApiKey, Scope
 from shared.errors import Outage, RefusedRequest, SchemaError, UsageError
 from shared.settings import load_settings
 
@@ -25,8 +25,6 @@ PublicId = Annotated[str, typer.Argument(metavar="PUBLIC_ID", help="The part of 
 Connection = psycopg.AsyncConnection[Any]
 Answer = TypeVar("Answer")
 CONNECT_SECONDS = 10
-# What the gateway asks of a key made over HTTP.
-CLIENT_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 MAX_NAME = 200
 SHOWN_ONCE = "This is the only time the key is shown."
 
@@ -56,7 +54,7 @@ def create(
     Example: `weir keys create --client-id github --name "GitHub" --rate-limit 6000`
     """
     expiry = _checked_expiry(expires_at)
-    if not CLIENT_ID.fullmatch(client_id):
+    if not re.fullmatch(CLIENT_ID_PATTERN, client_id, re.ASCII):
         raise UsageError(f"--client-id {client_id!r} must be 1 to 128 of letters, digits and . _ : -")
     if len(name) > MAX_NAME or not name.isprintable():
         raise UsageError(f"--name must be at most {MAX_NAME} printable characters")

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 
 import psycopg
 
@@ -56,7 +55,7 @@ class LoadRun:
         """Ends sending and waiting soon."""
         self._stop.set()
 
-    async def run(self, key: str, client_id: str | None, began_at: datetime) -> Summary:
+    async def run(self, key: str, client_id: str | None) -> Summary:
         """Sends all, waits until it is stored. Raises Outage, RefusedRequest before or while sending."""
         plan = self._plan
         await _reach(plan.address)
@@ -77,7 +76,7 @@ class LoadRun:
                 await looking
         return summarise(
             self._tally,
-            await self._storage(began_at),
+            await self._storage(),
             url=plan.address.url,
             client_id=client_id,
             cpu_seconds=cpu_seconds,
@@ -103,7 +102,7 @@ class LoadRun:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), _LOOK_SECONDS / 2)
 
-    async def _storage(self, began_at: datetime) -> Storage | None:
+    async def _storage(self) -> Storage | None:
         if self._watch is None:
             return None
         try:
@@ -112,7 +111,7 @@ class LoadRun:
         except psycopg.OperationalError:
             return None
         self._show(self._tally, settled)
-        return Storage(fate, times, settled, stored_seconds(began_at, times))
+        return Storage(fate, times, settled, stored_seconds(self._tally.began_at, times))
 
 
 async def _reach(address: GatewayAddress) -> None:

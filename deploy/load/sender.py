@@ -61,7 +61,7 @@ class Sender:
 
         Raises RefusedRequest when the gateway refuses in a way that would meet every other request too.
         """
-        self.tally.began = time.perf_counter()
+        self.tally.begin()
         try:
             async with asyncio.TaskGroup() as tasks:
                 workers = [tasks.create_task(self._work(requests)) for _ in range(self.connections)]

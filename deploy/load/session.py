@@ -48,7 +48,7 @@ async def load(plan: LoadPlan, choice: KeyChoice, endpoints: Endpoints, show: Sh
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, run.stop)
-        return await run.run(access.key, access.client_id, began_at)
+        return await run.run(access.key, access.client_id)
 
 
 @asynccontextmanager

@@ -52,12 +52,14 @@ class StoredWatch:
     ) -> None:
         self._connection = connection
         self._ids = ids
-        low = ids.prefix if isinstance(ids, FreshIds) else ""
-        since = began_at - _CLOCK_TOLERANCE
+        low, given = (ids.prefix, None) if isinstance(ids, FreshIds) else ("", list(set(ids.ids)))
+        # Ids that were sent before are told from earlier runs by the time alone; fresh ones need no exact clock.
+        since = began_at - _CLOCK_TOLERANCE if given is None else began_at
         self._values = {
             "client_id": client_id,
             "low": low,
             "high": low + _LAST_CHARACTER,
+            "ids": given,
             "since": since,
             "earliest": min(earliest, since),
         }

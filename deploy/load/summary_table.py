@@ -9,6 +9,7 @@ from deploy.load.summary import Summary
 Row = tuple[str, str, str]
 
 _UNSEEN = "not seen"
+_NOTHING = "none"
 
 
 def summary_rows(summary: Summary) -> list[Row]:
@@ -37,7 +38,7 @@ def _request_rows(summary: Summary) -> list[Row]:
         *_happened("429 and 503", summary.throttled_requests, "sent again when told"),
         *_happened("failed requests", summary.failed_requests, f"sent again; last: {summary.last_failure}"),
         ("events/s", f"{summary.events_per_second:,.0f}", "acknowledged"),
-        ("stored/s", _number(summary.stored_per_second), "from the first request to the last row"),
+        ("stored/s", _stored_rate(summary), "from the first request to the last row"),
         ("generator CPU", f"{summary.generator_cpu_share:.0%}", busy),
     ]
 
@@ -47,6 +48,11 @@ def _time_rows(summary: Summary) -> list[Row]:
         ("gateway response", _times(summary.response_ms), "p50 · p95 · p99"),
         ("acceptance to stored", _times(summary.storage_ms), "p50 · p95 · p99, from received_at and stored_at"),
     ]
+
+
+def _stored_rate(summary: Summary) -> str:
+    nothing_new = summary.stored is not None and summary.stored_per_second is None
+    return _NOTHING if nothing_new else _number(summary.stored_per_second)
 
 
 def _happened(name: str, count: int | None, about: str) -> list[Row]:
@@ -63,5 +69,5 @@ def _why_not() -> str:
 
 def _times(times: Mapping[str, float | None] | None) -> str:
     if not times:
-        return _UNSEEN
+        return _UNSEEN if times is None else _NOTHING
     return " · ".join("-" if value is None else f"{value:,.1f}" for value in times.values()) + " ms"

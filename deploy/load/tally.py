@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import msgspec
 
+from deploy.load.event_source import now
 from deploy.load.latency_histogram import LatencyHistogram
 from deploy.load.load_request import LoadRequest
 
@@ -46,8 +48,13 @@ class Tally:
     kept: list[range] = field(default_factory=list)
     """The places of the events that are acknowledged."""
     latency: LatencyHistogram = field(default_factory=LatencyHistogram)
+    began_at: datetime = field(default_factory=now)
     began: float = field(default_factory=time.perf_counter)
     ended: float | None = None
+
+    def begin(self) -> None:
+        """The first request is about to be sent."""
+        self.began_at, self.began = now(), time.perf_counter()
 
     @property
     def acknowledged(self) -> int:

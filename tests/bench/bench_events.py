@@ -31,7 +31,7 @@ def copy_rows(first: int, count: int) -> Iterator[str]:
     shapes = [json.loads(b'{"event_id":"%b' % tail) for tail in bench_tails()]
     kinds = [(shape["event_type"], json.dumps(shape["payload"], separators=(",", ":"))) for shape in shapes]
     now = datetime.now(UTC).isoformat()
-    context = '{"gateway":"bench-gateway-1234-abcd","address":"127.0.0.1","request_id":"%032x","user_agent":"wrk"}'
+    context = '{"gateway":"host-1234-abcd","address":"127.0.0.1","request_id":"%024x","user_agent":"wrk"}'
     for number in range(first, first + count):
         event_type, payload = kinds[number % len(kinds)]
         crc = crc32(payload.encode()) - 2**31

@@ -95,7 +95,7 @@ BAD = [
     *((path, {"surprise": "1"}) for path in ALL),
     *((path, {"client_id": value}) for path in ALL for value in ("", "a\x00b", "x" * 257)),
     *((path, [("client_id", "a"), ("client_id", "b")]) for path in ALL),
-    *((path, {"event_type": value}) for path in (LIST, COUNTS, FAILED) for value in ("", "a b", "x" * 129, "\x00", "é")),
+    *((path, {"event_type": value}) for path in (LIST, COUNTS, FAILED) for value in ("", "a b", "x" * 129, "\x00")),
     (COUNTS, {"event_type": "a\n"}),
     *((COUNTS, {"interval": value}) for value in ("", "year", "MINUTE", "1")),
     *((COUNTS, {"tz": value}) for value in ("", "Mars/Base", "../../etc/passwd", "/etc/localtime", "UTC\x00")),
