@@ -26,7 +26,7 @@ def measured(app: AsgiApp, metrics: AnalyticsMetrics) -> AsgiApp:
         try:
             await app(scope, receive, note_status)
         finally:
-            route = getattr(scope.get("route"), "path", "unmatched")
+            route = getattr(scope.get("route"), "path_format", "unmatched")
             method = scope["method"] if scope["method"] in _METHODS else "other"
             metrics.requests.labels(method, route, status).inc()
             metrics.request_seconds.labels(route).observe(time.perf_counter() - began)

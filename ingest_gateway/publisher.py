@@ -159,9 +159,9 @@ class Publisher:
         names = [
             keys.events.stream, keys.events.totals, keys.audit.stream, keys.audit.totals, keys.ids, keys.ids_before
         ]  # fmt: skip
-        requests = self._encoder.encode(_with_limit_places(taken, names, keys, self._window_us))
-        blob = b"".join([part for waiting in taken for part in waiting.request.parts])
         try:
+            requests = self._encoder.encode(_with_limit_places(taken, names, keys, self._window_us))
+            blob = b"".join([part for waiting in taken for part in waiting.request.parts])
             packed = await self._function.call_async(self._redis, names, self._settings, requests, blob)
             reply = self._decoder.decode(packed)
         except Exception as error:  # noqa: BLE001  whatever it is, nobody may be left waiting

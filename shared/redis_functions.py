@@ -21,15 +21,18 @@ _PRELUDES = ("append", "sliding_window")
 class RedisFunction:
     """One function of Redis, loaded on demand.
 
-    ``<package>/lua/<name>.lua`` defines ``local function <name>(keys, argv)``; the preludes stand before it.
+    ``<package>/lua/<name>.lua`` defines ``local function <name>(keys, argv)``; the preludes stand before it. One that
+    frees memory, or is on the way to it, runs ``when_full`` too: Redis at its maxmemory refuses every other.
     """
 
-    def __init__(self, package: str, name: str) -> None:
+    def __init__(self, package: str, name: str, *, when_full: bool = False) -> None:
         shared_lua = files("shared") / "lua"
         preludes = "\n".join((shared_lua / f"{prelude}.lua").read_text() for prelude in _PRELUDES)
         body = preludes + "\n" + (files(package) / "lua" / f"{name}.lua").read_text()
         self.name = f"weir_{name}_{sha256(body.encode()).hexdigest()[:10]}"
-        self.code = f"#!lua name={self.name}\n{body}\nredis.register_function('{self.name}', {name})\n"
+        flags = "'allow-oom'" if when_full else ""
+        registration = f"{{function_name = '{self.name}', callback = {name}, flags = {{{flags}}}}}"
+        self.code = f"#!lua name={self.name}\n{body}\nredis.register_function{registration}\n"
 
     def call(self, client: "redis.Redis", keys: list[str], *args: bytes | str | int) -> Any:
         """Run it once and return its reply. Blocks up to the client's socket time-out.

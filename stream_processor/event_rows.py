@@ -45,11 +45,11 @@ class EventRows:
             [self.rows[place] for place in places],
             [self.keys[place] for place in places],
             [self.key_values[place] for place in places],
-            self.days,
+            {_day(block, frame) for _, block, frame in map(self.events.__getitem__, places)},
         )
 
     def cut(self, length: int) -> None:
-        """Keep the first ``length`` rows."""
+        """Keep the first ``length`` rows, and the days: one too many does no harm but where it cannot be made."""
         for column in (self.events, self.rows, self.keys, self.key_values):
             del column[length:]
 
@@ -89,6 +89,10 @@ def add_block(rows: EventRows, entry_id: str, block: Block, enrichers: Sequence[
         add_event((entry_id, block, frame))
         add_key((client_id, frame.event_id))
         add_values((client, event_id, occurred, binary.int4(frame.payload_crc)))
+
+
+def _day(block: Block, frame: EventFrame) -> int:
+    return (block.received_us if frame.occurred_us is None else frame.occurred_us) // DAY_US
 
 
 def repeated_places(rows: EventRows) -> list[int]:

@@ -18,8 +18,8 @@ class Settlement:
     def __init__(self, client: redis.Redis, source: Source) -> None:
         self._redis = client
         self._source = source
-        self._settle = RedisFunction("stream_processor", "settle")
-        self._park = RedisFunction("stream_processor", "park")
+        self._settle = RedisFunction("stream_processor", "settle", when_full=True)
+        self._park = RedisFunction("stream_processor", "park", when_full=True)
 
     def settle(self, entries: Sequence[StreamEntry]) -> int:
         """Acknowledge and delete entries; how many were still pending. Raises redis.RedisError."""

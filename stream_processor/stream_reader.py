@@ -1,17 +1,20 @@
 """Reading one stream as one consumer of the group: new entries, one's own pending ones, and those of the dead."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
 import redis
-from redis.exceptions import ResponseError
+from redis.exceptions import OutOfMemoryError, ResponseError
 
 from shared.redis_functions import RedisFunction
 from shared.redis_keys import GROUP, StreamKeys
 from stream_processor.entries import StreamEntry
 
+MAX_ENTRIES: Final = 1000
+"""Entries one call takes at most: a call holds Redis up for a few milliseconds, not more."""
 _PAGE: Final = 100
-Fields = dict[bytes, bytes] | None
+_MAX_COUNT_DIGITS: Final = 9
+Fields = Mapping[bytes, bytes] | Sequence[bytes] | None
 
 
 class StreamReader:
@@ -24,74 +27,75 @@ class StreamReader:
         self._redis = client
         self._keys = keys
         self.consumer = consumer
-        self._leave = RedisFunction("stream_processor", "leave")
+        self._take = RedisFunction("stream_processor", "take", when_full=True)
+        self._keep = RedisFunction("stream_processor", "keep", when_full=True)
+        self._leave = RedisFunction("stream_processor", "leave", when_full=True)
 
     def create_group(self) -> None:
-        """Make the group at the stream's beginning, and the stream, unless they are there."""
+        """Make the group at the stream's beginning, and the stream, unless they are there.
+
+        Does nothing when Redis is full, which refuses this even where the group is there; the next read tells if it is not.
+        """
         try:
             self._redis.xgroup_create(self._keys.stream, GROUP, id="0", mkstream=True)
         except ResponseError as error:
-            if not str(error).startswith("BUSYGROUP"):
+            if not isinstance(error, OutOfMemoryError) and not str(error).startswith("BUSYGROUP"):
                 raise
 
-    def read_new(self, count: int, block_ms: int | None) -> list[StreamEntry]:
-        """Up to ``count`` entries nobody has read; waits up to ``block_ms`` for the first, None does not wait."""
-        return self._read(">", count, block_ms)
+    def wait_for_new(self, block_ms: int) -> list[StreamEntry]:
+        """The next entry nobody has read, waiting up to ``block_ms`` for it; one only, for its size is not known before."""
+        reply = self._redis.xreadgroup(GROUP, self.consumer, {self._keys.stream: ">"}, count=1, block=block_ms)
+        return [_entry(entry_id, fields, 1) for entry_id, fields in _first_stream(reply)]
 
-    def read_pending(self, after: str) -> list[StreamEntry]:
-        """A page of what was delivered to this consumer and not acknowledged, after an id; empty at the end.
+    def read_new(self, events: int, size: int) -> list[StreamEntry]:
+        """Entries nobody has read, until they hold so many events or bytes, or are MAX_ENTRIES; does not wait."""
+        raw = self._take.call(self._redis, [self._keys.stream], GROUP, self.consumer, events, size, MAX_ENTRIES)
+        return [_entry(entry_id, fields, 1) for entry_id, fields in raw]
 
-        Entries that were deleted meanwhile are acknowledged here: there is nothing left to store.
+    def own_pending(self, after: str) -> dict[str, int]:
+        """A page of what was delivered to this consumer and not acknowledged, after an id ('' for the first page).
+
+        Ids in order, with the deliveries of each; empty at the end.
         """
-        return self._read(after, _PAGE, None)
+        return self._pending(after, consumername=self.consumer)
 
-    def claim_idle(self, idle_ms: int, passed_over: Iterable[str]) -> list[StreamEntry]:
-        """Take over entries that another consumer has left pending for longer than ``idle_ms``."""
-        pending = self._redis.xpending_range(self._keys.stream, GROUP, "-", "+", _PAGE, idle=idle_ms)
-        passed = set(passed_over)
-        counts = {
-            entry["message_id"].decode(): int(entry["times_delivered"])
-            for entry in cast(list[dict[str, Any]], pending)
-            if entry["message_id"].decode() not in passed
-        }
-        if not counts:
-            return []
-        claimed = self._redis.xclaim(self._keys.stream, GROUP, self.consumer, idle_ms, list(counts))
-        entries = self._entries(cast(list[tuple[bytes, Fields]], claimed))
-        return [StreamEntry(entry.entry_id, entry.events, entry.blob, counts[entry.entry_id] + 1) for entry in entries]
+    def idle_pending(self, idle_ms: int, after: str) -> dict[str, int]:
+        """The same of every consumer, but only what has been pending for longer than ``idle_ms``."""
+        return self._pending(after, idle=idle_ms)
 
-    def keep(self, entry_ids: list[str]) -> None:
-        """Reset the idle time of entries that are still this consumer's, so that a long batch is not taken over."""
-        if not entry_ids:
-            return
-        page = self._redis.xpending_range(
-            self._keys.stream, GROUP, entry_ids[0], entry_ids[-1], len(entry_ids) * 2, consumername=self.consumer
+    def claim(self, deliveries: Mapping[str, int], idle_ms: int, events: int, size: int) -> list[StreamEntry]:
+        """Take over pending entries if they are still idle for so long, in order, until they hold so many events or bytes.
+
+        Entries that were deleted leave the pending list here and are not returned: there is nothing left to store.
+        """
+        ids = list(deliveries)
+        raw = self._take.call(
+            self._redis, [self._keys.stream], GROUP, self.consumer, events, size, len(ids), idle_ms, *ids
         )
-        wanted = set(entry_ids)
-        mine = [
-            entry["message_id"] for entry in cast(list[dict[str, Any]], page) if entry["message_id"].decode() in wanted
-        ]
-        if mine:
-            self._redis.xclaim(self._keys.stream, GROUP, self.consumer, 0, mine, justid=True)
+        return [_entry(entry_id, fields, deliveries[entry_id.decode()] + 1) for entry_id, fields in raw]
+
+    def keep(self, entry_ids: Sequence[str]) -> int:
+        """Reset the idle time of entries that are still this consumer's; how many those are."""
+        kept = 0
+        for start in range(0, len(entry_ids), MAX_ENTRIES):
+            ids = entry_ids[start : start + MAX_ENTRIES]
+            kept += self._keep.call(self._redis, [self._keys.stream], GROUP, self.consumer, *ids)
+        return kept
 
     def leave(self) -> bool:
         """Remove this consumer from the group if nothing of it is pending; whether it was removed."""
         return bool(self._leave.call(self._redis, [self._keys.stream], GROUP, self.consumer))
 
-    def _read(self, start: str, count: int, block_ms: int | None) -> list[StreamEntry]:
-        reply = self._redis.xreadgroup(GROUP, self.consumer, {self._keys.stream: start}, count=count, block=block_ms)
-        return self._entries(_first_stream(reply))
+    def _pending(self, after: str, **narrowed: Any) -> dict[str, int]:
+        start = f"({after}" if after else "-"
+        page = self._redis.xpending_range(self._keys.stream, GROUP, start, "+", _PAGE, **narrowed)
+        rows = cast(list[dict[str, Any]], page)
+        return {row["message_id"].decode(): int(row["times_delivered"]) for row in rows}
 
-    def _entries(self, raw: Iterable[tuple[bytes, Fields]]) -> list[StreamEntry]:
-        entries, gone = [], []
-        for entry_id, fields in raw:
-            if fields:
-                entries.append(_entry(entry_id, fields))
-            else:
-                gone.append(entry_id)
-        if gone:
-            self._redis.xack(self._keys.stream, GROUP, *gone)
-        return entries
+
+def is_group_lost(error: Exception) -> bool:
+    """Whether Redis knows no such stream or group: it lost its data."""
+    return isinstance(error, ResponseError) and str(error).startswith(("NOGROUP", "UNBLOCKED"))
 
 
 def _first_stream(reply: Any) -> list[tuple[bytes, Fields]]:
@@ -107,6 +111,10 @@ def _first_stream(reply: Any) -> list[tuple[bytes, Fields]]:
     return cast(list[tuple[bytes, Fields]], reply[0][1])
 
 
-def _entry(entry_id: bytes, fields: dict[bytes, bytes]) -> StreamEntry:
+def _entry(entry_id: bytes, fields: Fields, deliveries: int) -> StreamEntry:
+    if not isinstance(fields, Mapping):
+        flat = iter(fields or ())
+        fields = dict(zip(flat, flat, strict=True))
     count = fields.get(b"n", b"")
-    return StreamEntry(entry_id.decode(), int(count) if count.isdigit() else 0, fields.get(b"e"))
+    events = int(count) if count.isdigit() and len(count) <= _MAX_COUNT_DIGITS else 0
+    return StreamEntry(entry_id.decode(), events, fields.get(b"e"), deliveries)

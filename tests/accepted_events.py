@@ -25,7 +25,7 @@ def accept(client: "redis.Redis", client_id: str, *event_ids: str) -> list[str]:
     for place, event_id in enumerate(event_ids, start=1):
         sequence = last - len(event_ids) + place
         packed = struct.pack(">HIHI", milliseconds >> 32, milliseconds & 0xFFFFFFFF, 0, sequence) + _CRC
-        client.hset(keys.ids, f"{client_id}\x00{event_id}", packed)  # type: ignore[arg-type]
+        client.hset(keys.ids, f"{client_id}\x00{event_id}", packed)
         own_ids.append(f"{milliseconds}-{sequence}")
     return own_ids
 

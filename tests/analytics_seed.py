@@ -69,7 +69,7 @@ def seed_failed(database_url: str, **columns: Any) -> None:
 
 def seed_call(database_url: str, **columns: Any) -> None:
     now = datetime.now(UTC) - timedelta(seconds=1)
-    row = {
+    row: dict[str, Any] = {
         "at": now, "service": "gateway", "instance": "g1", "client_id": "acme", "key_id": "k", "method": "POST",
         "endpoint": "/api/v1/events/batch", "path": "/api/v1/events/batch", "query": "", "status": 202, "error": "",
         "duration_us": 1500, "bytes_in": 10, "address": "127.0.0.1", "user_agent": "test", "request_id": "r",
@@ -82,4 +82,4 @@ def seed_call(database_url: str, **columns: Any) -> None:
 def _insert(database_url: str, table: str, row: dict[str, Any]) -> None:
     with psycopg.connect(database_url) as connection:
         names, places = ", ".join(row), ", ".join(["%s"] * len(row))
-        connection.execute(f"INSERT INTO {table} ({names}) VALUES ({places})", list(row.values()))  # type: ignore[arg-type]
+        connection.execute(f"INSERT INTO {table} ({names}) VALUES ({places})", list(row.values()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import shlex
 import signal
 import threading
 import time
@@ -13,8 +15,8 @@ from deploy.cli.options import DataDir
 from shared.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from deploy.endpoints import Endpoints
     from deploy.fleet.fleet import Fleet
+    from deploy.fleet.servers import ServersUp
 
 app = typer.Typer()
 
@@ -48,66 +50,84 @@ def up(
 
 def _run(settings: Settings) -> None:
     from deploy.embedded.child_process import die_with_parent
-    from deploy.fleet.fleet import Fleet
-    from deploy.fleet.servers import servers_up
+    from deploy.embedded.errors import ServerStartError
 
     if settings.runs_under_make:
         die_with_parent(signal.SIGTERM)  # make killed with -9 must leave nothing behind
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup asked to ignore it
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # nohup asks to ignore it
             signal.signal(number, lambda *_: stopping.set())
     began = time.monotonic()
     _say(f"starting in {settings.data_dir} …")
-    with servers_up(settings) as servers:
-        fleet = Fleet(settings)
-        try:
-            fleet.start(stopping.is_set)
-            if not stopping.is_set():
-                _greet(settings, servers.endpoints, servers.started, time.monotonic() - began)
-                _watch(settings, servers.endpoints, fleet, stopping)
-        finally:
-            _say("stopping: no new requests, draining what is in flight …")
-            for name in fleet.stop():
-                _say(f"{name} did not end in time and was killed; what it held is stored at the next start")
-    _say(f"stopped; the data stays in {settings.data_dir}")
+    try:
+        _run_until(stopping, settings, began)
+    except ServerStartError:
+        if not stopping.is_set():
+            raise
+    _say_at_the_end(f"stopped; the data stays in {settings.data_dir}")
 
 
-def _greet(settings: Settings, endpoints: Endpoints, started: tuple[str, ...], seconds: float) -> None:
+def _run_until(stopping: threading.Event, settings: Settings, began: float) -> None:
+    from deploy.fleet.fleet import Fleet
+    from deploy.fleet.ground import owned_data_dir, refuse_taken_ports
+    from deploy.fleet.servers import servers_up
+
+    with owned_data_dir(settings.data_dir.absolute()):
+        refuse_taken_ports(settings)
+        with servers_up(settings, stopping.is_set) as servers:
+            fleet = Fleet(settings)
+            try:
+                fleet.start(stopping.is_set, _say)
+                if not stopping.is_set():
+                    _greet(settings, servers, time.monotonic() - began)
+                    _watch(settings, servers, fleet, stopping)
+            finally:
+                _say_at_the_end("stopping: no new requests, draining what is in flight …")
+                for name in fleet.stop():
+                    _say_at_the_end(
+                        f"{name} did not end in time and was killed; what it held is stored at the next start"
+                    )
+
+
+def _greet(settings: Settings, servers: ServersUp, seconds: float) -> None:
     from deploy.fleet.first_key import ensure_first_key
 
     gateway = f"http://{settings.gateway_host}:{settings.gateway_port}"
     analytics = f"http://{settings.analytics_host}:{settings.analytics_port}"
-    _say(f"up in {seconds:.1f} s" + (f" on {' and '.join(started)}" if started else ""))
+    place = "" if settings.source_of("data_dir") == "default" else f" --data-dir {shlex.quote(str(settings.data_dir))}"
+    _say(f"up in {seconds:.1f} s" + (f" on {' and '.join(servers.versions)}" if servers.versions else ""))
     _say("")
     _say(f"  gateway    {gateway}            calls: {gateway}/docs")
     _say(f"  analytics  {analytics}            calls: {analytics}/docs")
     _say(f"  dashboard  {analytics}/dashboard")
-    key = ensure_first_key(endpoints)
+    if servers.copied_programs is not None:
+        _say(f"  programs   {servers.copied_programs} is a copy of PostgreSQL's, which root may not run itself")
+    key = ensure_first_key(servers.endpoints)
     if key is not None:
         _say("")
         _say(f"  first key  {key}")
-        _say("             an admin key, shown this once; make others with: weir keys create --client-id NAME")
+        _say("             an admin key, shown this once; make others with: weir keys create --client-id NAME{place}")
         _say("")
         _say("  post a first event:")
         _say(f"    curl -X POST {gateway}/api/v1/events/ingest -H 'Authorization: Bearer {key}' \\")
         _say("      -H 'Content-Type: application/json' \\")
         _say("""      -d '{"event_id": "first-1", "event_type": "hello.world", "payload": {"n": 1}}'""")
     else:
-        _say("  keys       weir keys list; a new one: weir keys create --client-id NAME")
+        _say(f"  keys       weir keys list{place}; a new one: weir keys create --client-id NAME{place}")
     _say("")
 
 
-def _watch(settings: Settings, endpoints: Endpoints, fleet: Fleet, stopping: threading.Event) -> None:
+def _watch(settings: Settings, servers: ServersUp, fleet: Fleet, stopping: threading.Event) -> None:
     import redis
 
     from deploy.connections import sync_redis
     from deploy.fleet.flow_line import Totals, flow_line, read_totals
 
-    with sync_redis(endpoints.redis_url, 1.0) as client:
+    with sync_redis(servers.endpoints.redis_url, 1.0) as client:
         before: Totals | None = None
         while not stopping.wait(GO_ON_SECONDS):
-            for news in fleet.keep_up():
+            for news in (*servers.keep_up(stopping.is_set), *fleet.keep_up()):
                 _say(news)
             try:
                 now = read_totals(client, settings.stream_shards)
@@ -122,3 +142,8 @@ def _watch(settings: Settings, endpoints: Endpoints, fleet: Fleet, stopping: thr
 def _say(line: str) -> None:
     stamp = time.strftime("%H:%M:%S ") if line and not line.startswith("  ") else ""
     print(f"{stamp}{line}", flush=True)
+
+
+def _say_at_the_end(line: str) -> None:
+    with contextlib.suppress(OSError):  # who read it may be gone: a closed terminal must not keep us from stopping
+        _say(line)

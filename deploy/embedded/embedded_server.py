@@ -2,6 +2,7 @@
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from signal import Signals
 from typing import ClassVar, Self
@@ -32,11 +33,12 @@ class EmbeddedServer(ABC):
         self._lock = DirectoryLock(self.directory)
         self._child: ChildProcess | None = None
 
-    def start(self) -> None:
+    def start(self, is_stopping: Callable[[], bool] = lambda: False) -> None:
         """Returns when the server answers. Does nothing if it runs already.
 
         Keeps the port of an earlier start of this object, so clients find it again. Raises DirectoryInUseError if
-        another process runs a server here, ServerStartError if it ended or was not ready in 300 s.
+        another process runs a server here, ServerStartError if it ended, or was not ready in 300 s or before
+        `is_stopping`, which is asked all the time.
         """
         if self.running:
             return
@@ -45,7 +47,8 @@ class EmbeddedServer(ABC):
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock.acquire(LEFT_BEHIND_SECONDS)
             self._prepare()
-            self._start_on_a_port()
+            self._start_on_a_port(is_stopping)
+            self._port_is_ours_to_choose = False
         except OSError as error:
             self.kill()
             raise EmbeddedServerError(f"{self.name} in {self.directory}: {error}") from error
@@ -118,12 +121,12 @@ class EmbeddedServer(ABC):
     def _last_words(self) -> str:
         return last_lines(self.log)
 
-    def _start_on_a_port(self) -> None:
+    def _start_on_a_port(self, is_stopping: Callable[[], bool]) -> None:
         for attempt in range(1, PORT_ATTEMPTS + 1):
             self.port = self.port or free_port()
             self._child = self._spawn()
             try:
-                self._wait_until_ready()
+                self._wait_until_ready(is_stopping)
                 return self._on_ready()
             except ServerStartError:
                 taken = self._port_is_ours_to_choose and not port_is_free(self.port)
@@ -132,7 +135,7 @@ class EmbeddedServer(ABC):
                 self.port = 0
         return None
 
-    def _wait_until_ready(self) -> None:
+    def _wait_until_ready(self, is_stopping: Callable[[], bool]) -> None:
         assert self._child is not None  # noqa: S101  (called after it was made)
         deadline = time.monotonic() + READY_SECONDS
         reason = ""
@@ -143,6 +146,8 @@ class EmbeddedServer(ABC):
                 return
             elif time.monotonic() > deadline:
                 reason = f"not ready after {READY_SECONDS:.0f} s"
+            elif is_stopping():
+                reason = "it was told to stop before it was ready"
             time.sleep(POLL_SECONDS)
         raise ServerStartError(self.name, reason, self.log, self._last_words())
 

@@ -72,6 +72,7 @@ class EmbeddedPostgres(EmbeddedServer):
         self._bin_dir = bin_dir
         self._extra_config = dict(extra_config or {})
         self._user_name = user
+        self.copied_programs: Path | None = None
         self._cluster: Cluster | None = None
         self._folder = self.directory / postgres_cluster.FOLDER
         self._sockets = SocketDirectory(self._folder, SOCKET_NAME, self.directory / "socket_directory")
@@ -132,7 +133,8 @@ class EmbeddedPostgres(EmbeddedServer):
     def _prepare(self) -> None:
         user = ServerUser.for_postgres(self._user_name, owner_of=self._folder)
         programs = reachable_programs(self._bin_dir or binaries.postgres_bin_dir(), user)
-        self._cluster = Cluster(self.directory, user, programs, self.log)
+        self.copied_programs = programs.copied_to or self.copied_programs
+        self._cluster = Cluster(self.directory, user, programs.bin_dir, self.log)
         self._cluster.ensure(self._password(SUPERUSER))
         self._cluster.clear_pid_file()
         self._socket_folder = self._sockets.prepare(user.uid, user.gid)

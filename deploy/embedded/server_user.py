@@ -74,21 +74,31 @@ class ServerUser:
         return bool(folder.st_mode & stat.S_IXOTH)
 
 
-def reachable_programs(bin_dir: Path, user: ServerUser) -> Path:
-    """`bin_dir`, or a copy of its installation that `user` can reach.
+@dataclass(frozen=True)
+class ReachablePrograms:
+    """The folder of PostgreSQL's programs; and the copy that had to be made of them just now, if any."""
+
+    bin_dir: Path
+    copied_to: Path | None = None
+
+
+def reachable_programs(bin_dir: Path, user: ServerUser) -> ReachablePrograms:
+    """`bin_dir`, or its like in a copy of the installation that `user` can reach.
 
     A copy is made once for each build of PostgreSQL, whatever clone it came from, and used again. Old ones are
     left for the operator to delete: a server may be running them.
     """
     if not user.drops or user.can_enter(bin_dir):
-        return bin_dir
+        return ReachablePrograms(bin_dir)
     installation = bin_dir.resolve().parent
     with (bin_dir / "postgres").open("rb") as program:
         build = hashlib.file_digest(program, "sha256").hexdigest()[:12]
     copy = PROGRAM_CACHE / f"postgresql-{build}"
-    if not copy.exists():
+    is_new = not copy.exists()
+    if is_new:
         _copy_whole(installation, copy)
-    return copy / installation.parent.name / installation.name / bin_dir.name
+    folder = copy / installation.parent.name / installation.name / bin_dir.name
+    return ReachablePrograms(folder, copy if is_new else None)
 
 
 def _copy_whole(installation: Path, copy: Path) -> None:

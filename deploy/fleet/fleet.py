@@ -2,17 +2,21 @@
 
 import time
 from collections.abc import Callable
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from typing import Final
 
 from deploy.embedded.child_process import last_lines
 from deploy.fleet.service_process import ServiceProcess
 from shared.errors import HaltError
-from shared.settings import Settings, environment_of
+from shared.settings import Settings, environment_name, environment_of
 
 _READY_SECONDS: Final = 60.0
-_STOP_FRONT_SECONDS: Final = 3.5
-_STOP_PROCESSORS_SECONDS: Final = 3.5
+_SLOW_SECONDS: Final = 5.0
+# With those of the servers (`deploy.fleet.servers`) less than 10 s in all, whatever hangs.
+_STOP_FRONT_SECONDS: Final = 3.0
+_STOP_PROCESSORS_SECONDS: Final = 3.0
+_DRAIN_SECONDS: Final = 2.0
+"""What a service may take to drain: it is to end by itself before it is killed."""
 
 
 class Fleet:
@@ -23,7 +27,12 @@ class Fleet:
         data_dir = settings.data_dir.absolute()
         logs = data_dir / "logs"
         logs.mkdir(mode=0o700, parents=True, exist_ok=True)
-        environment = {**environment_of(settings), "WEIR_DATA_DIR": str(data_dir)}
+        drain_seconds = min(settings.drain_seconds, _DRAIN_SECONDS)
+        environment = {
+            **environment_of(settings),
+            "WEIR_DATA_DIR": str(data_dir),
+            environment_name("drain_seconds"): str(drain_seconds),
+        }
         self.front = [ServiceProcess(name, [name, "run"], environment, logs) for name in ("gateway", "analytics")]
         self.processors = [
             ServiceProcess(f"processor-{number}", ["processor", "run"], environment, logs)
@@ -34,20 +43,28 @@ class Fleet:
     def services(self) -> list[ServiceProcess]:
         return [*self.front, *self.processors]
 
-    def start(self, is_stopping: Callable[[], bool]) -> None:
-        """Start all and wait until both front services are ready. Raises HaltError when one is not."""
+    def start(self, is_stopping: Callable[[], bool], tell: Callable[[str], None]) -> None:
+        """Start all and wait until both front services are ready; one that takes long is told of.
+
+        Raises HaltError for one that ends, or is not ready in a minute.
+        """
         for service in self.services:
             service.start()
         settings = self._settings
         places = ((settings.gateway_host, settings.gateway_port), (settings.analytics_host, settings.analytics_port))
-        deadline = time.monotonic() + _READY_SECONDS
+        began = time.monotonic()
         for service, (host, port) in zip(self.front, places, strict=True):
+            said = False
             while not _is_ready(host, port) and not is_stopping():
-                if service.pid is None or time.monotonic() > deadline:
+                waited_seconds = time.monotonic() - began
+                if service.pid is None or waited_seconds > _READY_SECONDS:
                     raise HaltError(
                         f"{service.name} does not become ready on {host}:{port}; "
                         f"its log is {service.log} and ends: {last_lines(service.log)}"
                     )
+                if waited_seconds > _SLOW_SECONDS and not said:
+                    said = True
+                    tell(f"{service.name} runs, but is not ready on {host}:{port} yet; its log is {service.log}")
                 time.sleep(0.05)
 
     def keep_up(self) -> list[str]:
@@ -68,11 +85,11 @@ def _stop(services: list[ServiceProcess], seconds: float) -> list[str]:
 
 
 def _is_ready(host: str, port: int) -> bool:
-    connection = HTTPConnection("127.0.0.1" if host in {"0.0.0.0", ""} else host, port, timeout=2)  # noqa: S104
+    connection = HTTPConnection("127.0.0.1" if host in {"0.0.0.0", ""} else host, port, timeout=1)  # noqa: S104
     try:
         connection.request("GET", "/readyz")
         return connection.getresponse().status == 200
-    except OSError:
+    except (OSError, HTTPException):
         return False
     finally:
         connection.close()

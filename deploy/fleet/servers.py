@@ -1,45 +1,67 @@
 """The servers under a fleet: embedded ones, or those that DATABASE_URL and REDIS_URL name; migrated and ready."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from deploy.embedded.embedded_server import EmbeddedServer
 from deploy.embedded.postgres_server import EmbeddedPostgres
 from deploy.embedded.redis_server import EmbeddedRedis
 from deploy.endpoints import ROLES, Endpoints, resolve_endpoints
+from deploy.fleet.kept_server import KeptServer
 from deploy.migrations import migrate
 from deploy.servers_file import RunningServers, remove_servers_file, write_servers_file
 from shared.settings import Settings
 
-_REDIS_STOP_SECONDS: Final = 2.0
-_POSTGRES_STOP_SECONDS: Final = 3.0
+IsStopping = Callable[[], bool]
+
+_REDIS_STOP_SECONDS: Final = 1.0
+_POSTGRES_STOP_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True)
 class ServersUp:
-    """Where everything is, and what was started here, in words."""
+    """Where everything is; and what was started here, which has to be kept up."""
 
     endpoints: Endpoints
-    started: tuple[str, ...]
+    versions: tuple[str, ...]
+    kept: tuple[KeptServer, ...]
+    copied_programs: Path | None
+    """Where this start put a copy of PostgreSQL's programs: the one thing outside of the data directory."""
+
+    def keep_up(self, is_stopping: IsStopping) -> list[str]:
+        """Start again what has ended; what happened, in words. Raises HaltError when one crashes again and again."""
+        return [news for server in self.kept if (news := server.keep_up(is_stopping)) is not None]
 
 
 @contextmanager
-def servers_up(settings: Settings) -> Iterator[ServersUp]:
+def servers_up(settings: Settings, is_stopping: IsStopping) -> Iterator[ServersUp]:
     """Start what is not given, apply the migrations, and make it known to other commands for as long as this lasts.
 
+    A start that lasts ends early, with ServerStartError, when `is_stopping`.
     Raises EmbeddedServerError, Outage, SchemaError.
     """
     data_dir = settings.data_dir.absolute()
     with ExitStack() as stack:
-        started: list[str] = []
-        redis_url = settings.redis_url or _start_redis(settings, data_dir, stack, started)
-        role_urls: dict[str, str] = {}
+        started: list[EmbeddedServer] = []
+
+        def start(server: EmbeddedServer, stop_seconds: float) -> None:
+            server.start(is_stopping)
+            stack.callback(server.stop, stop_seconds)
+            started.append(server)
+
+        redis_url, copied_programs = settings.redis_url, None
+        if redis_url is None:
+            redis = EmbeddedRedis(data_dir / "redis", binary=settings.redis_binary)
+            start(redis, _REDIS_STOP_SECONDS)
+            redis_url = redis.url
         if settings.database_url is None:
-            postgres = _start_postgres(settings, data_dir, stack, started)
-            database_url = postgres.url
+            postgres = EmbeddedPostgres(data_dir / "postgres", bin_dir=settings.postgres_bin_dir)
+            start(postgres, _POSTGRES_STOP_SECONDS)
+            database_url, copied_programs = postgres.url, postgres.copied_programs
             migrate(database_url)
             role_urls = {name: postgres.ensure_login(role) for name, role in ROLES.items()}
         else:
@@ -49,20 +71,5 @@ def servers_up(settings: Settings) -> Iterator[ServersUp]:
             role_urls = {name: str(getattr(given, name)) for name in ROLES}
         write_servers_file(data_dir, RunningServers(os.getpid(), redis_url, database_url, **role_urls))
         stack.callback(remove_servers_file, data_dir)
-        yield ServersUp(resolve_endpoints(settings), tuple(started))
-
-
-def _start_redis(settings: Settings, data_dir: Path, stack: ExitStack, started: list[str]) -> str:
-    server = EmbeddedRedis(data_dir / "redis", binary=settings.redis_binary)
-    server.start()
-    stack.callback(server.stop, _REDIS_STOP_SECONDS)
-    started.append(server.version)
-    return server.url
-
-
-def _start_postgres(settings: Settings, data_dir: Path, stack: ExitStack, started: list[str]) -> EmbeddedPostgres:
-    server = EmbeddedPostgres(data_dir / "postgres", bin_dir=settings.postgres_bin_dir)
-    server.start()
-    stack.callback(server.stop, _POSTGRES_STOP_SECONDS)
-    started.append(server.version)
-    return server
+        versions = tuple(server.version for server in started)
+        yield ServersUp(resolve_endpoints(settings), versions, tuple(map(KeptServer, started)), copied_programs)

@@ -35,6 +35,51 @@ local function rotate_ids(ids, before, totals, now_us, ids_max, window_us)
   end
 end
 
+-- HMGET and HSET in steps, for Lua hands on 8000 values at once and no more.
+local STEP = 4000
+
+local function look_up(key, ids)
+  if #ids <= STEP then return redis.call('HMGET', key, unpack(ids)) end
+  local found = {}
+  for from = 1, #ids, STEP do
+    for _, value in ipairs(redis.call('HMGET', key, unpack(ids, from, math.min(from + STEP - 1, #ids)))) do
+      found[#found + 1] = value
+    end
+  end
+  return found
+end
+
+local function remember(key, pairs_)
+  for from = 1, #pairs_, STEP do redis.call('HSET', key, unpack(pairs_, from, math.min(from + STEP - 1, #pairs_))) end
+end
+
+-- An event's id and its payload's CRC as the filter keeps them.
+local function pack_id(ms, seq, crc)
+  return struct.pack('>I2I4I2I4', math.floor(ms / 4294967296), ms % 4294967296, math.floor(seq / 4294967296),
+    seq % 4294967296) .. crc
+end
+
+local function unpack_id(value)
+  local ms_high, ms_low, seq_high, seq_low = struct.unpack('>I2I4I2I4', value)
+  return ms_high * 4294967296 + ms_low, seq_high * 4294967296 + seq_low, string.sub(value, 13)
+end
+
+-- The call's entry got another time than was reckoned with (see append): put it right wherever it stands by now.
+local function correct_ms(ids, remembered, results, ms, before)
+  for _, fresh in ipairs(remembered) do
+    for k = 2, #fresh, 2 do
+      local _, seq, crc = unpack_id(fresh[k])
+      fresh[k] = pack_id(ms, seq, crc)
+    end
+    remember(ids, fresh)
+  end
+  for _, result in ipairs(results) do
+    for _, duplicate in ipairs(result[6]) do
+      if duplicate[3] > before then duplicate[2] = ms end
+    end
+  end
+end
+
 -- Bytes after the first of a msgpack value, by its first byte: of fixed size, or of the size that follows in n bytes.
 local FIXED = {[192] = 0, [204] = 1, [205] = 2, [206] = 4, [207] = 8, [208] = 1, [209] = 2, [210] = 4, [211] = 8}
 local SIZED = {[196] = 1, [197] = 2, [198] = 4, [217] = 1, [218] = 2, [219] = 4} -- bin 8 to 32, str 8 to 32
@@ -73,7 +118,7 @@ local function publish(keys, argv)
   local added = tonumber(counts[1] or 0)
   local backlog = added - tonumber(counts[2] or 0)
   local now_ms = math.max(math.floor(now_us / 1000), tonumber(counts[3] or 0))
-  local blocks, records, results, total, at = {}, {}, {}, 0, 1
+  local blocks, records, results, remembered, total, at = {}, {}, {}, {}, 0, 1
   rotate_ids(keys[5], keys[6], keys[2], now_us, ids_max, ids_window_us)
 
   for i, request in ipairs(requests) do
@@ -85,38 +130,38 @@ local function publish(keys, argv)
     local events_at = head_at + head_length
     local crcs_at = events_at + events_length
     at = crcs_at + 4 * n
+    local admitted
     if n > 0 and backlog + total >= backlog_limit then
       outcome, status, err = BACKLOG, 503, 'backlog-full'
+      if place > 0 then -- a limit of 0 admits nothing and tells the rest
+        admitted, remaining, reset_us = admit(keys[place], 0, window_us, now_us)
+        remaining = math.max(limit - redis.call('LLEN', keys[place]), 0)
+      end
     elseif place > 0 then
-      local admitted
       admitted, remaining, reset_us = admit(keys[place], limit, window_us, now_us)
       if not admitted then outcome, status, err = LIMITED, 429, 'rate-limited' end
     end
     if outcome == ACCEPTED and n > 0 then
-      local seen, seen_before = redis.call('HMGET', keys[5], unpack(ids)), redis.call('HMGET', keys[6], unpack(ids))
+      local seen, seen_before = look_up(keys[5], ids), look_up(keys[6], ids)
       local dropped, fresh, own = {}, {}, {}
       for k = 1, n do
         local crc = string.sub(argv[3], crcs_at + 4 * k - 4, crcs_at + 4 * k - 1)
         local first = seen[k] or seen_before[k] or own[ids[k]]
         if first then
-          local high, ms_low, seq_high, seq_low = struct.unpack('>I2I4I2I4', first)
-          duplicates[#duplicates + 1] = {
-            k - 1, high * 4294967296 + ms_low, seq_high * 4294967296 + seq_low,
-            string.sub(first, 13) == crc and 1 or 0,
-          }
+          local ms, seq, first_crc = unpack_id(first)
+          duplicates[#duplicates + 1] = {k - 1, ms, seq, first_crc == crc and 1 or 0}
           dropped[k] = true
         else
           kept = kept + 1
-          local seq = added + total + kept
-          local value = struct.pack('>I2I4I2I4', math.floor(now_ms / 4294967296), now_ms % 4294967296,
-            math.floor(seq / 4294967296), seq % 4294967296) .. crc
+          local value = pack_id(now_ms, added + total + kept, crc)
           own[ids[k]] = value
           fresh[#fresh + 1] = ids[k]
           fresh[#fresh + 1] = value
         end
       end
       if kept > 0 then
-        redis.call('HSET', keys[5], unpack(fresh))
+        remember(keys[5], fresh)
+        remembered[#remembered + 1] = fresh
         if kept == n then
           blocks[#blocks + 1] = string.sub(argv[3], head_at, crcs_at - 1)
         else
@@ -131,7 +176,11 @@ local function publish(keys, argv)
   end
 
   if total > 0 then
-    append(keys[1], keys[2], now_us, total, count_header(#blocks) .. table.concat(blocks))
+    local ms = append(keys[1], keys[2], now_us, total, count_header(#blocks) .. table.concat(blocks))
+    if ms ~= now_ms then
+      correct_ms(keys[5], remembered, results, ms, added)
+      now_ms = ms
+    end
   end
   append(keys[3], keys[4], now_us, #records, count_header(#records) .. table.concat(records))
   return cmsgpack.pack({now_ms, results})

@@ -3,6 +3,7 @@
 from statistics import median
 
 from tests.bench.copy_floor import CopyFloor
+from tests.bench.disturbance import watched
 from tests.bench.effort import Effort
 from tests.bench.figures import Figure, Findings, Target
 from tests.bench.peak_run import cost_figures, peak_run
@@ -22,7 +23,8 @@ def measure_batches(stack: Stack, floor: CopyFloor, effort: Effort, findings: Fi
     peak_run(stack, WrkLoad(BATCH, _CONNECTIONS, effort.warm_seconds), findings)
     floors, runs = [], []
     for _ in range(effort.rounds):
-        floors.append(floor.rate())
+        with watched(findings, "floor of batches"):
+            floors.append(floor.rate())
         runs.append(peak_run(stack, WrkLoad(BATCH, _CONNECTIONS, effort.seconds), findings))
     rates = [run.stored_rate for run in runs]
     findings.figures += [

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.bench.batches import BATCH
+from tests.bench.disturbance import watched
 from tests.bench.effort import Effort
 from tests.bench.figures import Figure, Findings, Target
 from tests.bench.ledger import Ledger
@@ -73,13 +74,14 @@ def _load(
         "--payload-bytes": "200",
     }
     arguments = [text for pair in options.items() for text in pair]
-    done = subprocess.run(
-        [sys.executable, "-c", _CLI, "load", *arguments, "--json"],
-        env={**os.environ, **stack.environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    with watched(findings, "half the peak"):
+        done = subprocess.run(
+            [sys.executable, "-c", _CLI, "load", *arguments, "--json"],
+            env={**os.environ, **stack.environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     assert done.stdout, f"weir load ended with code {done.returncode}: {done.stderr[-500:]}"
     summary = json.loads(done.stdout)
     findings.stored += summary["stored"]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from tests.bench.disturbance import watched
 from tests.bench.figures import Figure, Findings, Target
 from tests.bench.ledger import Ledger
 from tests.bench.process_costs import costs
@@ -25,8 +26,9 @@ def peak_run(stack: Stack, load: WrkLoad, findings: Findings) -> PeakRun:
     ledger = Ledger(stack)
     ledger.open_books()
     before = costs(stack.parts)
-    seen = run_wrk(load, stack.gateway_url, stack.key, stack.folder)
-    outcome = ledger.close_books((seen.requests - seen.refused) * load.batch, load.batch)
+    with watched(findings, "batches" if load.batch > 1 else "singles"):
+        seen = run_wrk(load, stack.gateway_url, stack.key, stack.folder)
+        outcome = ledger.close_books((seen.requests - seen.refused) * load.batch, load.batch)
     after = costs(stack.parts)
     findings.stored += outcome.stored
     findings.lost += outcome.lost

@@ -13,6 +13,7 @@ import httpx2
 from deploy.embedded.child_process import ChildProcess, Launch
 from deploy.embedded.local_address import free_port
 from deploy.embedded.server_user import ServerUser
+from tests.bench.disturbance import watched
 from tests.bench.effort import Effort
 from tests.bench.figures import Figure, Findings, Target
 from tests.bench.peak_run import cost_figures, doubts, peak_run
@@ -44,7 +45,8 @@ def measure_singles(stack: Stack, effort: Effort, findings: Findings) -> float:
 def _bare_rate(stack: Stack, effort: Effort, findings: Findings) -> float:
     with _bare_application(stack) as url:
         load = WrkLoad(1, _CONNECTIONS, effort.seconds / 2)
-        seen = run_wrk(load, url, stack.key, stack.folder)
+        with watched(findings, "floor of singles"):
+            seen = run_wrk(load, url, stack.key, stack.folder)
     findings.warnings += doubts(load, seen)
     return seen.rate
 

@@ -108,7 +108,8 @@ def test_audit_pages_hold_every_call_once_across_equal_times(api: AnalyticsUnder
     for i in range(23):
         seed_call(api.database_url, at=now + timedelta(seconds=i // 8), request_id=f"r{i}")
     query = {"limit": "5"} | ({"client_id": client_id} if client_id else {})
-    seen, cursor = [], None
+    seen: list[str] = []
+    cursor = None
     while not seen or cursor:
         answer = api.json(LOGS, query | ({"cursor": cursor} if cursor else {}))
         seen += [log["request_id"] for log in answer["logs"]]

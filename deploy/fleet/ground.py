@@ -1,0 +1,62 @@
+"""What a fleet stands on before anything starts: a data directory of its own, and free ports."""
+
+import errno
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from deploy.embedded.directory_lock import DirectoryLock
+from shared.errors import SettingsError
+from shared.settings import Settings, environment_name
+
+_PORT_SECONDS: Final = 2.0
+"""Time the services of a `weir up` that was killed just now may take to be gone."""
+
+
+@contextmanager
+def owned_data_dir(data_dir: Path) -> Iterator[None]:
+    """Make the data directory, closed to others, and hold it: one `weir up` each, also on servers given by URL.
+
+    Raises DirectoryInUseError.
+    """
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = DirectoryLock(data_dir)
+    lock.acquire(wait_seconds=0)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def refuse_taken_ports(settings: Settings) -> None:
+    """Raises SettingsError for a port that another program has: its answers would pass for ours."""
+    deadline = time.monotonic() + _PORT_SECONDS
+    if settings.gateway_port == settings.analytics_port:
+        raise SettingsError(f"the gateway and the analytics API cannot both have port {settings.gateway_port}")
+    for service in ("gateway", "analytics"):
+        host, port = getattr(settings, f"{service}_host"), getattr(settings, f"{service}_port")
+        while (obstacle := _obstacle(host, port)) is not None:
+            if obstacle.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+                variable = environment_name(f"{service}_port")
+                raise SettingsError(
+                    f"the {service} cannot listen on {host}:{port} ({obstacle.strerror}): "
+                    f"choose another port with --{service}-port or {variable}",
+                    variable=variable,
+                )
+            time.sleep(0.05)
+
+
+def _obstacle(host: str, port: int) -> OSError | None:
+    try:
+        family, *_, address = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
+            0
+        ]
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as uvicorn: old connections may linger
+            probe.bind(address)
+    except OSError as error:
+        return error
+    return None

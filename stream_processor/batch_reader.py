@@ -1,0 +1,183 @@
+"""The reader's half of a loop: it reads a batch, prepares it and hands it over, while the writer stores the one before."""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+import structlog
+from redis.exceptions import RedisError
+
+from stream_processor.backoff import Backoff
+from stream_processor.config import ProcessorConfig
+from stream_processor.entries import Prepared, Source, StreamEntry
+from stream_processor.in_hand import InHand
+from stream_processor.metrics import ProcessorMetrics
+from stream_processor.stream_reader import MAX_ENTRIES, StreamReader, is_group_lost
+
+log = structlog.get_logger()
+
+BLOCK_MS: Final = 1000
+_HAND_OVER_SECONDS: Final = 0.2
+
+
+class BatchReader:
+    """Runs in one thread. It holds one batch beside the writer's and the queue's, each within the bounds of a batch."""
+
+    def __init__(
+        self,
+        config: ProcessorConfig,
+        source: Source,
+        reader: StreamReader,
+        batches: "queue.Queue[Prepared | None]",
+        in_hand: InHand,
+        metrics: ProcessorMetrics,
+        stop: threading.Event,
+        writer_ended: Callable[[], bool],
+    ) -> None:
+        self._config = config
+        self._source = source
+        self._stream = source.keys.stream
+        self._reader = reader
+        self._batches = batches
+        self._in_hand = in_hand
+        self._claimed = metrics.claimed.labels(source.keys.name)
+        self._outage = metrics.outage.labels(source.keys.name, "redis")
+        self._stop = stop
+        self._writer_ended = writer_ended
+        self._next_claim = self._next_keep = 0.0
+
+    def run(self) -> None:
+        """Read until stopped, waiting for as long as Redis is away; then, whatever happened, tell the writer to end."""
+        try:
+            self._read_forever()
+        finally:
+            self._hand_over(None)
+
+    def _read_forever(self) -> None:
+        backoff = Backoff(self._stop.wait)
+        fresh_connection = True
+        while not self._stop.is_set():
+            try:
+                if fresh_connection:
+                    self._reader.create_group()
+                    self._take_own_pending()
+                    fresh_connection = False
+                self._read_round()
+                self._outage.set(0)
+                backoff.reset()
+            except (RedisError, OSError) as error:
+                self._note_trouble(error)
+                fresh_connection = True
+                backoff.pause()
+
+    def _note_trouble(self, error: Exception) -> None:
+        if is_group_lost(error):
+            log.error("group.lost", stream=self._stream, next="Redis lost its data; the group is made again at 0")
+            return
+        self._outage.set(1)
+        log.warning("redis.away", stream=self._stream, error=f"{type(error).__name__}: {error}")
+
+    def _read_round(self) -> None:
+        self._keep_when_due()
+        self._claim_when_due()
+        entries = self._read_batch()
+        if entries:
+            self._prepare_and_hand_over(entries)
+
+    def _read_batch(self) -> list[StreamEntry]:
+        """New entries up to the bounds of a batch; waits a little for company, so that a batch is worth its transaction."""
+        max_events, max_bytes = self._config.batch_events, self._config.batch_bytes
+        entries = self._reader.read_new(max_events, max_bytes) or self._reader.wait_for_new(BLOCK_MS)
+        if not entries:
+            return []
+        events, size = _measure(entries)
+        more_is_there = len(entries) >= MAX_ENTRIES
+        if events < max_events and size < max_bytes and not more_is_there:
+            self._stop.wait(self._config.batch_age_ms / 1000)
+            more_is_there = True
+        while more_is_there and events < max_events and size < max_bytes:
+            more = self._reader.read_new(max_events - events, max_bytes - size)
+            entries += more
+            events, size = _measure(entries)
+            more_is_there = len(more) >= MAX_ENTRIES
+        return entries
+
+    def _take_own_pending(self) -> None:
+        """Hand over the own pending entries that are not in hand: those whose replies were lost."""
+        after = ""
+        while not self._stop.is_set():
+            in_hand = self._in_hand.ids()
+            page = self._reader.own_pending(after)
+            if not page:
+                return
+            after = list(page)[-1]
+            lost = {entry_id: count for entry_id, count in page.items() if entry_id not in in_hand}
+            taken = self._claim(lost, 0)
+            if lost:
+                log.info("entries.pending_again", stream=self._stream, entries=taken, deleted=len(lost) - taken)
+
+    def _claim_when_due(self) -> None:
+        """Take over what other consumers have left: all of it, batch by batch, at the writer's pace."""
+        now = time.monotonic()
+        if now < self._next_claim:
+            return
+        idle_seconds = self._config.claim_idle_seconds
+        self._next_claim = now + idle_seconds / 4
+        after = ""
+        while not self._stop.is_set():
+            in_hand = self._in_hand.ids()
+            page = self._reader.idle_pending(int(idle_seconds * 1000), after)
+            if not page:
+                return
+            after = list(page)[-1]
+            left = {entry_id: count for entry_id, count in page.items() if entry_id not in in_hand}
+            taken = self._claim(left, int(idle_seconds * 1000))
+            if taken:
+                log.info("entries.claimed", stream=self._stream, entries=taken)
+                self._claimed.inc(taken)
+
+    def _claim(self, deliveries: Mapping[str, int], idle_ms: int) -> int:
+        """Claim these entries, in as many batches as their sizes ask for; how many there were."""
+        taken = 0
+        while deliveries and not self._stop.is_set():
+            entries = self._reader.claim(deliveries, idle_ms, self._config.batch_events, self._config.batch_bytes)
+            if not entries:
+                break
+            taken += len(entries)
+            self._prepare_and_hand_over(entries)
+            ids = list(deliveries)
+            left = ids[ids.index(entries[-1].entry_id) + 1 :]
+            deliveries = {entry_id: deliveries[entry_id] for entry_id in left}
+        return taken
+
+    def _prepare_and_hand_over(self, entries: list[StreamEntry]) -> None:
+        self._in_hand.add(entries)
+        self._hand_over(self._source.sink.prepare(entries))
+
+    def _hand_over(self, prepared: Prepared | None) -> None:
+        """Give a batch to the writer; while it is busy, keep what is in hand from being taken over."""
+        while not self._writer_ended():
+            try:
+                self._batches.put(prepared, timeout=_HAND_OVER_SECONDS)
+                return
+            except queue.Full:
+                try:
+                    self._keep_when_due()
+                except (RedisError, OSError) as error:
+                    self._note_trouble(error)
+
+    def _keep_when_due(self) -> None:
+        """Entries wait here for as long as PostgreSQL is away: they are in good hands all the while."""
+        now = time.monotonic()
+        if now < self._next_keep:
+            return
+        self._next_keep = now + self._config.claim_idle_seconds / 3
+        self._reader.keep(list(self._in_hand.ids()))
+
+
+def _measure(entries: Iterable[StreamEntry]) -> tuple[int, int]:
+    """Events and bytes, as the function ``take`` counts them."""
+    sizes = [(max(entry.events, 1), len(entry.blob or b"")) for entry in entries]
+    return sum(events for events, _ in sizes), sum(size for _, size in sizes)
