@@ -10,6 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from psycopg_pool import AsyncConnectionPool
 from redis.exceptions import RedisError
 
+from shared.deadline import within
 from analytics_api.json_answer import json_answer
 from analytics_api.metrics import AnalyticsMetrics
 from shared.sql_files import load_sql
@@ -37,16 +38,16 @@ class Health:
     async def postgresql(self) -> str:
         """``ok``, or what is wrong; a schema that is missing, or may not be read, is."""
         try:
-            async with (
-                asyncio.timeout(_TIMEOUT_SECONDS),
-                self._pool.connection(timeout=_TIMEOUT_SECONDS) as connection,
-            ):
-                await connection.execute(load_sql("analytics_api", "check_schema"))
+            await within(_TIMEOUT_SECONDS, self._check_schema())
         except psycopg.ProgrammingError as error:
             return f"schema not readable: {type(error).__name__}; see `weir db status`"
         except (psycopg.Error, TimeoutError) as error:
             return f"down: {type(error).__name__}"
         return "ok"
+
+    async def _check_schema(self) -> None:
+        async with self._pool.connection(timeout=_TIMEOUT_SECONDS) as connection:
+            await connection.execute(load_sql("analytics_api", "check_schema"))
 
     async def show_streams(self, metrics: AnalyticsMetrics) -> None:
         """Set the gauges that are read from Redis."""

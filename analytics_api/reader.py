@@ -1,19 +1,20 @@
 """Reads PostgreSQL for the calls: one statement at a time, under a deadline, errors told as problems."""
 
-import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import aclosing, asynccontextmanager
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
+from shared.deadline import within
 from shared.problems import Problem
 from shared.sql_files import load_sql
 
 Row = dict[str, Any]
+Result = TypeVar("Result")
 
 _CONNECT_SECONDS: Final = 2.0
 _SLACK_SECONDS: Final = 1.0  # beyond the statement's own time-out, for a server that does not even answer that
@@ -50,10 +51,14 @@ class Reader:
         self._statement_timeout_ms = statement_timeout_ms
 
     async def rows(self, query: str, parameters: Mapping[str, object]) -> list[Row]:
-        """All rows. Raises Problem: query-timeout, or unavailable when PostgreSQL is away."""
-        async with self._cursor() as cursor:
-            await cursor.execute(load_sql("analytics_api", query), parameters)
-            return await cursor.fetchall()
+        """All rows. Raises Problem: query-timeout, or unavailable when PostgreSQL is away or hangs."""
+
+        async def fetch() -> list[Row]:
+            async with self._cursor() as cursor:
+                await cursor.execute(load_sql("analytics_api", query), parameters)
+                return await cursor.fetchall()
+
+        return await self._guarded(fetch())
 
     async def first(self, query: str, parameters: Mapping[str, object]) -> Row | None:
         """The first row, or None. Raises as ``rows``."""
@@ -67,15 +72,19 @@ class Reader:
 
         Raises as ``rows``. Rows are taken one by one as the server makes them, and its work ends with the page.
         """
-        rows: list[Row] = []
-        total_bytes = 0
-        async with self._cursor() as cursor, aclosing(self._stream(cursor, query, parameters)) as stream:
-            async for row in stream:
-                rows.append(row)
-                total_bytes += measure(row)
-                if total_bytes >= max_bytes:
-                    return rows, True
-        return rows, False
+
+        async def fetch() -> tuple[list[Row], bool]:
+            rows: list[Row] = []
+            total_bytes = 0
+            async with self._cursor() as cursor, aclosing(self._stream(cursor, query, parameters)) as stream:
+                async for row in stream:
+                    rows.append(row)
+                    total_bytes += measure(row)
+                    if total_bytes >= max_bytes:
+                        return rows, True
+            return rows, False
+
+        return await self._guarded(fetch())
 
     @staticmethod
     def _stream(
@@ -86,14 +95,16 @@ class Reader:
 
     @asynccontextmanager
     async def _cursor(self) -> AsyncIterator[psycopg.AsyncCursor[Row]]:
+        async with (
+            self._pool.connection(timeout=_CONNECT_SECONDS) as connection,
+            connection.cursor(row_factory=dict_row) as cursor,
+        ):
+            yield cursor
+
+    async def _guarded(self, work: Coroutine[Any, Any, Result]) -> Result:
         deadline_seconds = _CONNECT_SECONDS + self._statement_timeout_ms / 1000 + _SLACK_SECONDS
         try:
-            async with (
-                asyncio.timeout(deadline_seconds),
-                self._pool.connection(timeout=_CONNECT_SECONDS) as connection,
-                connection.cursor(row_factory=dict_row) as cursor,
-            ):
-                yield cursor
+            return await within(deadline_seconds, work)
         except psycopg.errors.QueryCanceled as error:
             raise self._too_slow() from error
         except (psycopg.OperationalError, TimeoutError) as error:  # pool time-outs are operational errors too

@@ -63,8 +63,9 @@ def build_app(
     control.include_router(health_routes(pool, client, metrics, config.instance))
     control.openapi = lambda: _openapi(control)  # type: ignore[method-assign]  # FastAPI's documented way
     access = AccessConfig(
-        "gateway", config.instance, config.shards, config.rate_limit, config.window_seconds, PUBLIC_PATHS
-    )
+        "gateway", config.instance, config.shards, config.rate_limit, config.window_seconds, PUBLIC_PATHS,
+        body_timeout_seconds=config.body_timeout_seconds,
+    )  # fmt: skip
     behind_access = AccessLayer(control, access, key_ring, client)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

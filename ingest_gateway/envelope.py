@@ -55,6 +55,15 @@ class DecodedEvents:
     faults: dict[int, list[FieldError]] = field(default_factory=dict)
     event_ids: list[str | None] = field(default_factory=list)
     """The id of each event in order, good or bad; None where a bad one has none that can be read."""
+    malformed: Problem | None = None
+    """The 400 of the first that is not JSON; only a line can be that while others are good."""
+
+    def refuse_faults(self, *, single: bool = False) -> None:
+        """Raises Problem, malformed-json or invalid-event, if any event is bad."""
+        if self.malformed is not None:
+            raise self.malformed
+        if self.faults:
+            raise invalid_events(self.faults, single=single)
 
 
 class EventDecoder:
@@ -75,8 +84,7 @@ class EventDecoder:
             return self._good([envelope], [value], look_closer(body))
         except _UNREADABLE:
             decoded = self._one_by_one([body])
-        if decoded.faults:
-            raise invalid_events({0: decoded.faults[0]}, single=True)
+        decoded.refuse_faults(single=True)
         return decoded
 
     def decode_batch(self, body: bytes) -> DecodedEvents:
@@ -142,7 +150,11 @@ class EventDecoder:
             try:
                 good = self._good([self._one.decode(raw)], [orjson.loads(raw)], True)
             except _UNREADABLE:
-                event_id, errors = explain_event(raw, self._max_payload_bytes, self._retention, MAX_AHEAD)
+                try:
+                    event_id, errors = explain_event(raw, self._max_payload_bytes, self._retention, MAX_AHEAD)
+                except Problem as malformed:
+                    decoded.malformed = decoded.malformed or malformed
+                    event_id, errors = None, [FieldError("", "is not valid JSON")]
                 decoded.event_ids.append(event_id)
                 decoded.faults[place] = errors
                 continue

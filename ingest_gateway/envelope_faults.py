@@ -20,6 +20,7 @@ EVENT_TYPE: Final = re.compile(r"[A-Za-z0-9._:/-]{1,128}", re.ASCII)
 _raw_batch = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _raw_list = msgspec.json.Decoder(list[msgspec.Raw])
 _raw_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_raw = msgspec.json.Decoder(msgspec.Raw)
 _moment = msgspec.json.Decoder(datetime)
 
 
@@ -29,6 +30,7 @@ def split_batch(body: bytes) -> list[bytes]:
     try:
         batch = _raw_batch.decode(body)
     except msgspec.ValidationError:
+        _require_json(body)
         raise _no_batch('the body must be an object {"events": [...]}', "") from None
     except RecursionError:
         raise _no_batch(f"an event is nested more than {MAX_DEPTH} deep", "/events") from None
@@ -61,6 +63,16 @@ def require_utf8(body: bytes) -> None:
         raise Problem("malformed-json", f"the body is not UTF-8 at byte {error.start}") from None
 
 
+def _require_json(value: bytes) -> None:
+    """For a value of the wrong kind, which the typed decoders do not read to its end. Raises Problem malformed-json."""
+    try:
+        _raw.decode(value)
+    except RecursionError:
+        return
+    except msgspec.DecodeError as error:
+        raise malformed(error) from None
+
+
 def malformed(error: Exception) -> Problem:
     """The 400 of a body that is not JSON; says the place, as the decoder gives it."""
     place = re.search(r"\(byte (\d+)\)", str(error))
@@ -78,6 +90,7 @@ def explain_event(
     try:
         fields = _raw_object.decode(raw)
     except msgspec.ValidationError:
+        _require_json(raw)
         return None, [FieldError("", "must be a JSON object")]
     except RecursionError:
         return None, [FieldError("/payload", f"is nested more than {MAX_DEPTH} deep")]

@@ -13,7 +13,7 @@ import orjson
 from ingest_gateway.answers import batch_answer, single_answer
 from ingest_gateway.body import read_body
 from ingest_gateway.config import GatewayConfig
-from ingest_gateway.envelope import DecodedEvents, EventDecoder, invalid_events
+from ingest_gateway.envelope import DecodedEvents, EventDecoder
 from ingest_gateway.metrics import GatewayMetrics
 from ingest_gateway.preferences import read_preferences
 from ingest_gateway.publisher import BACKLOG_FULL, LIMITED, Published, Publisher, PublishRequest
@@ -112,8 +112,8 @@ class IngestEndpoint:
         else:
             decode = self._decoder.decode_lines if call.facts.content_type in _LINES else self._decoder.decode_batch
             decoded = decode(body)
-            if decoded.faults and not preferences.lenient:
-                raise invalid_events(decoded.faults)
+            if not preferences.lenient:
+                decoded.refuse_faults()
         shard = shard_of(api_key.client_id, self._config.shards)
         published = await self._publishers[shard].publish(self._request(call, api_key, decoded))
         self._check_outcome(call, api_key, published)

@@ -119,14 +119,14 @@ def key_routes(pool: AsyncConnectionPool[Any], pepper: bytes) -> APIRouter:
                 "invalid-request", "there is nothing to change" if not nulls else "a value is null", errors=errors
             )
         async with database() as connection:
-            return KeyView(**_view(_found(await key_store.update_key(connection, public_id, changes), public_id)))
+            return KeyView(**_view(_found(await key_store.update_key(connection, public_id, changes))))
 
     @router.delete("/{public_id}", status_code=204)
     async def delete(public_id: PublicId) -> None:
         """Delete a key; it stops working everywhere within 5 seconds."""
         async with database() as connection:
             if not await key_store.delete_key(connection, public_id):
-                raise _missing(public_id)
+                raise _missing()
 
     @router.post("/{public_id}/rotate")
     async def rotate(public_id: PublicId, response: Response) -> NewKeyView:
@@ -134,7 +134,7 @@ def key_routes(pool: AsyncConnectionPool[Any], pepper: bytes) -> APIRouter:
         async with database() as connection:
             rotated = await key_store.rotate_key(connection, pepper, public_id)
         if rotated is None:
-            raise _missing(public_id)
+            raise _missing()
         response.headers["Cache-Control"] = "no-store"
         return NewKeyView(**_view(rotated[0]), key=rotated[1])
 
@@ -155,11 +155,11 @@ def _view(api_key: ApiKey) -> dict[str, Any]:
     }
 
 
-def _found(api_key: ApiKey | None, public_id: str) -> ApiKey:
+def _found(api_key: ApiKey | None) -> ApiKey:
     if api_key is None:
-        raise _missing(public_id)
+        raise _missing()
     return api_key
 
 
-def _missing(public_id: str) -> Problem:
-    return Problem("not-found", f"there is no key with public id {public_id}")
+def _missing() -> Problem:
+    return Problem("not-found", "there is no key with this public id")

@@ -4,8 +4,10 @@ For every call but the public ones: check the key, apply its rate limit, run the
 to Redis before the first byte of the answer leaves; when the record cannot be written the answer is 503 instead.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 import redis.asyncio
 from fastapi import FastAPI, Request, Response
@@ -35,6 +37,10 @@ from shared.redis_keys import ShardKeys
 from shared.request_facts import RequestFacts, audit_shard, read_facts
 
 
+MAX_BODY_BYTES: Final = 64 * 1024
+"""What the body of a call through this layer may have; none of them needs more."""
+
+
 @dataclass(frozen=True)
 class AccessConfig:
     """What the layer needs to know; times in seconds."""
@@ -46,6 +52,7 @@ class AccessConfig:
     window_seconds: int
     public_paths: frozenset[str] = field(default=frozenset())
     public_prefixes: tuple[str, ...] = ("/docs", "/redoc", "/openapi.json")
+    body_timeout_seconds: float = 10.0
 
     def is_public(self, path: str) -> bool:
         """Whether a path is served without a key, a limit or an audit record."""
@@ -93,7 +100,8 @@ class AccessLayer:
                 call.api_key = await self._key_ring.authenticate(call.facts.token)
                 scope["state"]["api_key"] = call.api_key
                 await self._limit(call, call.api_key)
-            await self._app(scope, receive, lambda message: self._send(call, message))
+            bounded = _bounded(receive, self._config.body_timeout_seconds)
+            await self._app(scope, bounded, lambda message: self._send(call, message))
         except Problem as problem:
             if call.started:
                 raise
@@ -155,7 +163,7 @@ class AccessLayer:
             client_id,
             api_key.public_id if api_key else None,
             facts.method,
-            getattr(call.scope.get("route"), "path", "unmatched"),
+            getattr(call.scope.get("route"), "path_format", "unmatched"),
             facts.path,
             facts.query,
             facts.content_length or 0,
@@ -224,16 +232,49 @@ def _invalid(type_: str, error: RequestValidationError) -> Problem:
     for found in error.errors():
         if found["type"] == "json_invalid":
             return Problem("malformed-json", "the body is not valid JSON")
-        errors.append(FieldError("/" + "/".join(str(place) for place in found["loc"]), found["msg"]))
+        # A name that is not a field's own is the caller's, and may be of any length and content.
+        place = found["loc"][:-1] if found["type"] == "extra_forbidden" else found["loc"]
+        errors.append(FieldError("".join(f"/{part}" for part in place), found["msg"]))
     return Problem(type_, f"{len(errors)} value(s) of the request are invalid", errors=errors)
 
 
 def _from_http(error: HTTPException) -> Problem:
-    types = {404: "not-found", 405: "method-not-allowed", 413: "too-large", 400: "bad-request"}
-    details = {404: "no such path; /docs lists the calls", 405: "this path is not served with this method"}
+    types = {404: "not-found", 405: "method-not-allowed", 408: "body-timeout", 413: "too-large"}
+    details = {
+        404: "no such path; /docs lists the calls",
+        405: "this path is not served with this method",
+        408: "the body did not arrive in time; nothing was done",
+        413: f"the body of this call may have at most {MAX_BODY_BYTES} bytes",
+    }
     headers = list((error.headers or {}).items())
     detail = details.get(error.status_code, "the request is refused")
     return Problem(types.get(error.status_code, "bad-request"), detail, headers=headers)
+
+
+def _bounded(receive: Receive, seconds: float) -> Receive:
+    """``receive`` under a deadline and a cap for the body. FastAPI reads the body before it asks for the key.
+
+    Raises HTTPException, the one kind of error that FastAPI's reading of bodies lets through.
+    """
+    deadline = asyncio.get_running_loop().time() + seconds
+    left, more = MAX_BODY_BYTES, True
+
+    async def bounded() -> Message:
+        nonlocal left, more
+        if not more:
+            return await receive()
+        try:
+            async with asyncio.timeout_at(deadline):
+                message = await receive()
+        except TimeoutError:
+            raise HTTPException(408, headers={"Connection": "close"}) from None
+        left -= len(message.get("body", b""))
+        more = message.get("more_body", False)
+        if left < 0:
+            raise HTTPException(413)
+        return message
+
+    return bounded
 
 
 def _with_request_id(call: _Call) -> Send:

@@ -71,5 +71,5 @@ def decode_records(blob: bytes) -> list[AuditRecord]:
     """The records of an audit entry. Raises DataError when the bytes are not records."""
     try:
         return _decoder.decode(blob)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise DataError("unreadable_entry", f"the entry is not a list of audit records: {error}") from error

@@ -15,6 +15,7 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from shared.api_keys import ApiKey, matches, parse_key
+from shared.deadline import within
 from shared.key_store import find_key, touch_keys
 from shared.problems import Problem
 
@@ -99,6 +100,10 @@ class KeyRing:
             )
         return remembered.api_key
 
+    async def _read(self, public_id: str) -> ApiKey | None:
+        async with self._pool.connection(timeout=_LOOK_UP_TIMEOUT_SECONDS) as connection:
+            return await find_key(connection, public_id)
+
     def _look_up(self, public_id: str) -> asyncio.Task[None]:
         # one look-up at a time for a key, however many requests wait for it
         task = self._look_ups.get(public_id)
@@ -110,11 +115,7 @@ class KeyRing:
 
     async def _find(self, public_id: str) -> None:
         try:
-            async with (
-                asyncio.timeout(_LOOK_UP_TIMEOUT_SECONDS),
-                self._pool.connection(timeout=_LOOK_UP_TIMEOUT_SECONDS) as connection,
-            ):
-                api_key = await find_key(connection, public_id)
+            api_key = await within(_LOOK_UP_TIMEOUT_SECONDS, self._read(public_id))
         except (psycopg.Error, PoolTimeout, TimeoutError):
             remembered = self._remembered.get(public_id)
             if remembered is not None:

@@ -15,6 +15,7 @@ TITLES: Final = {
     "forbidden": (403, "The API key may not do this"),
     "not-found": (404, "There is nothing here"),
     "method-not-allowed": (405, "This method is not served here"),
+    "request-timeout": (408, "The request did not arrive in time"),
     "body-timeout": (408, "The body did not arrive in time"),
     "conflict": (409, "The request contradicts the present state"),
     "too-large": (413, "The request is too large"),

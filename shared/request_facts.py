@@ -14,6 +14,7 @@ Scope = MutableMapping[str, Any]
 
 _SANE_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 _MAX_TEXT: Final = 512
+_MOST_BYTES: Final = 2**53
 _SECRET_PARAMETERS: Final = ("key", "token", "secret", "password", "auth", "signature")
 
 
@@ -51,7 +52,8 @@ def read_facts(scope: Scope) -> RequestFacts:
         elif name == b"content-type":
             content_type = value.partition(b";")[0].strip().lower()
         elif name == b"content-length":
-            content_length = int(value) if value.isdigit() else None
+            # far beyond any limit, it is a number the audit's bigint holds
+            content_length = min(int(value), _MOST_BYTES) if value.isdigit() else None
         elif name == b"user-agent":
             user_agent = _text(value)
         elif name == b"content-encoding":

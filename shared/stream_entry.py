@@ -75,7 +75,7 @@ def decode_blocks(blob: bytes) -> list[Block]:
     """The blocks of an entry. Raises DataError when the bytes are not blocks of a version known here."""
     try:
         blocks = _decoder.decode(blob)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise DataError("unreadable_entry", f"the entry is not a list of blocks: {error}") from error
     for block in blocks:
         if block.version > VERSION:

@@ -9,11 +9,10 @@ import msgspec
 from psycopg import Connection
 
 from shared.audit_record import AuditRecord, decode_records
-from shared.errors import DataError
 from stream_processor import copy_binary as binary
 from stream_processor.entries import Failure, Failures, Prepared, StreamEntry
 from stream_processor.event_rows import DAY_US
-from stream_processor.failures import blob_of, unreadable_entry
+from stream_processor.failures import BAD_DATA, blob_of, storable, unreadable_entry
 from stream_processor.isolation import Places, store_halves
 from stream_processor.partitions import DayPartitions
 
@@ -31,7 +30,6 @@ class AuditRows:
 
     rows: list[bytes] = field(default_factory=list)
     records: list[tuple[str, AuditRecord]] = field(default_factory=list)
-    days: set[int] = field(default_factory=set)
 
 
 class AuditSink:
@@ -47,11 +45,10 @@ class AuditSink:
             try:
                 records = decode_records(blob_of(entry))
                 rows.rows += [_row(record) for record in records]
-            except (DataError, UnicodeError, OverflowError) as error:
+            except BAD_DATA as error:
                 prepared.failures[entry.entry_id] = [unreadable_entry(entry, error)]
                 continue
             rows.records += [(entry.entry_id, record) for record in records]
-            rows.days.update(record.at_us // DAY_US for record in records)
         return prepared
 
     def write(
@@ -62,6 +59,7 @@ class AuditSink:
         failures: Failures = {}
 
         def store(places: Places) -> None:
+            self._partitions.ensure("audit_logs", {rows.records[place][1].at_us // DAY_US for place in places})
             with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
                 copy.write(b"".join((binary.HEADER, *(rows.rows[place] for place in places), binary.TRAILER)))
 
@@ -70,7 +68,6 @@ class AuditSink:
             failures.setdefault(entry_id, []).append(_failure(record, error))
 
         if places:
-            self._partitions.ensure("audit_logs", rows.days)
             if isolate:
                 store_halves(connection, places, store, give_up)
             else:
@@ -104,7 +101,7 @@ def _row(record: AuditRecord) -> bytes:
 
 
 def _failure(record: AuditRecord, error: Exception) -> Failure:
-    return Failure(
+    failure = Failure(
         client_id=record.client_id or "",
         event_id=None,
         event_type="weir.audit",
@@ -117,3 +114,4 @@ def _failure(record: AuditRecord, error: Exception) -> Failure:
         attempts=1,
         failed_us=time.time_ns() // 1000,
     )
+    return storable(failure)

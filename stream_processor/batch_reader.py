@@ -1,4 +1,4 @@
-"""The reader's half of a loop: it reads a batch, prepares it and hands it over, while the writer stores the one before."""
+"""The reader's half of a loop: it prepares a batch and hands it over, while the writer stores the one before."""
 
 import queue
 import threading
@@ -87,7 +87,7 @@ class BatchReader:
             self._prepare_and_hand_over(entries)
 
     def _read_batch(self) -> list[StreamEntry]:
-        """New entries up to the bounds of a batch; waits a little for company, so that a batch is worth its transaction."""
+        """New entries up to the bounds of a batch; waits a little for company, to be worth a transaction."""
         max_events, max_bytes = self._config.batch_events, self._config.batch_bytes
         entries = self._reader.read_new(max_events, max_bytes) or self._reader.wait_for_new(BLOCK_MS)
         if not entries:

@@ -2,8 +2,9 @@
 
 Built in, once a block: the gateway, the client's address and a summary of its user agent; the times of receipt and of
 storage are columns of their own. An enricher of one's own is a callable named in WEIR_ENRICHERS as ``module:callable``:
-it takes a ``Block`` and an ``EventFrame`` of it and returns a dict that is added to the context, or an empty one. It runs
-once an event on the hot path, must be fast and must not do I/O; when it raises, the event goes to the failed events.
+it takes a ``Block`` and an ``EventFrame`` of it and returns a dict that is added to the context, or an empty one. It
+runs once an event on the hot path, must be fast and must not do I/O; when it raises, or what it returns is not JSON,
+the event goes to the failed events.
 """
 
 from collections.abc import Callable, Sequence
@@ -55,7 +56,7 @@ def block_context(block: Block) -> dict[str, Any]:
 
 
 def event_context(context: dict[str, Any], enrichers: Sequence[Enricher], block: Block, frame: EventFrame) -> bytes:
-    """The context of one event as JSON. Raises DataError ``enricher_failed`` when an enricher raises."""
+    """The context of one event as JSON. Raises DataError ``enricher_failed``."""
     merged = dict(context)
     for enricher in enrichers:
         try:
@@ -63,4 +64,7 @@ def event_context(context: dict[str, Any], enrichers: Sequence[Enricher], block:
         except Exception as error:
             name = getattr(enricher, "__qualname__", repr(enricher))
             raise DataError("enricher_failed", f"enricher {name}: {type(error).__name__}") from error
-    return orjson.dumps(merged)
+    try:
+        return orjson.dumps(merged)
+    except TypeError as error:
+        raise DataError("enricher_failed", f"what the enrichers return is not JSON: {error}") from error

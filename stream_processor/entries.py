@@ -46,7 +46,7 @@ Failures = dict[str, list[Failure]]
 
 @dataclass(slots=True)
 class Prepared:
-    """A batch, decoded and ready to be written: made by a sink's ``prepare``, understood by the same sink's ``write``."""
+    """A batch, decoded and ready to be written: made by a sink's ``prepare``, understood by its ``write``."""
 
     entries: Sequence[StreamEntry]
     rows: Any

@@ -13,7 +13,7 @@ from stream_processor.binary_array import int4_array, register_arrays, text_arra
 from stream_processor.enrich import Enricher
 from stream_processor.entries import Failures, Prepared, StreamEntry
 from stream_processor.event_rows import COLUMNS, EventRows, add_block, repeated_places
-from stream_processor.failures import blob_of, failed_event, unreadable_entry
+from stream_processor.failures import BAD_DATA, blob_of, failed_event, unreadable_entry
 from stream_processor.isolation import Places, store_halves
 from stream_processor.partitions import DayPartitions
 from stream_processor.rollups import RollupAdditions
@@ -54,7 +54,7 @@ class EventSink:
             self._store(connection, rows, additions, in_savepoint=False)
         for entry_id, found in [*failures.items(), *prepared.failures.items()]:
             for failure in found if entry_id in fresh else ():
-                additions.intake_of(failure.client_id, failure.received_us or 0).failed += 1
+                additions.intake_of(failure.client_id, failure.received_us or failure.failed_us).failed += 1
         additions.write(connection)
         return failures
 
@@ -64,7 +64,7 @@ class EventSink:
         before = len(rows.rows)
         try:
             add_block(rows, entry.entry_id, block, self._enrichers)
-        except (DataError, UnicodeError, OverflowError) as error:
+        except BAD_DATA as error:
             rows.cut(before)
             if len(block.events) == 1:
                 failure = failed_event(block, block.events[0], error, entry.deliveries)
@@ -83,7 +83,7 @@ class EventSink:
             entry_id, block, frame = rows.events[place]
             failures.setdefault(entry_id, []).append(failed_event(block, frame, error, 1))
 
-        store_halves(connection, range(len(rows.rows)), store, give_up)
+        store_halves(connection, rows.key_order(), store, give_up)
 
     def _store(
         self, connection: Connection[Any], rows: EventRows, additions: RollupAdditions, *, in_savepoint: bool
@@ -125,7 +125,7 @@ def _insert_ids(connection: Connection[Any], rows: EventRows, *, in_savepoint: b
 def _count_duplicates(
     connection: Connection[Any], additions: RollupAdditions, duplicates: list[tuple[str, Block, EventFrame]]
 ) -> None:
-    """Count repeats, and among them those whose payload is not the first one's; a statement of its own sees them all."""
+    """Count repeats, and those whose payload is not the first one's; a statement of its own sees them all."""
     cursor = connection.execute(
         load_sql("stream_processor", "find_conflicts"),
         {

@@ -9,7 +9,7 @@ from psycopg import Connection
 from shared.errors import DataError
 from shared.sql_files import load_sql
 from stream_processor.entries import Failure, Failures, Prepared, StreamEntry
-from stream_processor.failures import blob_of, unreadable_entry
+from stream_processor.failures import blob_of, storable, unreadable_entry
 
 NEXT_STEPS: Final = {
     "invalid_data": "PostgreSQL cannot take this event: mend it at its producer and send it again under a new id",
@@ -27,9 +27,10 @@ class FailedEventSink:
         for entry in entries:
             try:
                 failures = _decoder.decode(blob_of(entry))
-            except (DataError, msgspec.DecodeError) as error:
+            except (DataError, msgspec.DecodeError, UnicodeError) as error:
                 failures = [unreadable_entry(entry, error)]
-            rows += [(entry.entry_id, failure) for failure in failures]
+            rows += [(entry.entry_id, storable(failure)) for failure in failures]
+        rows.sort(key=lambda row: (row[1].client_id, row[1].event_id or ""))  # key order: no deadlock
         return Prepared(entries, rows)
 
     def write(
@@ -44,11 +45,5 @@ class FailedEventSink:
 
 
 def _values(failure: Failure) -> dict[str, Any]:
-    values = {name: _storable(value) for name, value in msgspec.structs.asdict(failure).items()}
-    return {**values, "next_step": NEXT_STEPS.get(failure.reason, "look at the detail, mend the cause, then replay")}
-
-
-def _storable(value: object) -> object:
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
-    return value
+    next_step = NEXT_STEPS.get(failure.reason, "look at the detail, mend the cause, then replay")
+    return {**msgspec.structs.asdict(failure), "next_step": next_step}

@@ -16,24 +16,24 @@ class Decision(Enum):
 
 
 _RETRY_CLASSES: Final = ("08", "53", "57", "58", "40", "55", "25")
-"""Connection, resources, operator intervention (57014: a cancelled statement too), system error, rollback by deadlock or
-serialization, object not in the needed state (55P03: lock_timeout), invalid transaction state (25006: read-only)."""
+"""Connection, resources, operator intervention (57014: a cancelled statement too), system error, rollback by deadlock
+or serialization, object not in the needed state (55P03: lock_timeout), invalid transaction state (25006: read-only)."""
 _ISOLATE_CLASSES: Final = ("22", "54")
 _ISOLATE_STATES: Final = ("23502", "23505", "23514")
 
 
 def decide(error: Exception) -> Decision:
     """The decision for an error that ``Sink.write`` raised. Unknown SQLSTATEs halt: guessing could lose events."""
-    if isinstance(error, UnicodeError | OverflowError):
+    if isinstance(error, psycopg.Error) and error.sqlstate is not None:
+        return _decide_by_state(error, error.sqlstate)
+    if isinstance(error, psycopg.OperationalError):
+        return Decision.RETRY  # libpq's own: a connection that broke or timed out
+    if isinstance(error, UnicodeError | OverflowError | psycopg.DataError):
         return Decision.ISOLATE
-    if not isinstance(error, psycopg.Error):
-        return Decision.HALT
-    sqlstate = error.sqlstate
-    if sqlstate is None:
-        # libpq's own errors: a connection that broke or timed out; anything else is a mistake in the call
-        if isinstance(error, psycopg.OperationalError | psycopg.errors.ConnectionTimeout):
-            return Decision.RETRY
-        return Decision.ISOLATE if isinstance(error, psycopg.DataError) else Decision.HALT
+    return Decision.HALT
+
+
+def _decide_by_state(error: psycopg.Error, sqlstate: str) -> Decision:
     if sqlstate == "23514" and _no_partition(error):
         return Decision.MAKE_PARTITION
     if sqlstate.startswith(_RETRY_CLASSES):

@@ -24,6 +24,6 @@ class InHand:
             self._ids.difference_update(entry.entry_id for entry in entries)
 
     def ids(self) -> frozenset[str]:
-        """Those of this moment. Take it before asking Redis what is pending: what is settled in between is in it still."""
+        """Those of this moment. Ask before asking Redis what is pending: it holds what is settled in between."""
         with self._lock:
             return frozenset(self._ids)

@@ -19,8 +19,8 @@ def store_halves(
 ) -> None:
     """Store what can be stored; halve what cannot, down to single rows: O(log n) savepoints for each bad row.
 
-    ``store`` writes the rows at the given places or raises; ``give_up`` is told of each row that cannot be written alone.
-    Raises what ``store`` raises when it is not the data's fault.
+    ``store`` writes the rows at the given places or raises; ``give_up`` is told of each row that cannot be written
+    alone. Places stay in their order. Raises what ``store`` raises when it is not the data's fault.
     """
     if not places:
         return

@@ -22,13 +22,13 @@ class ProcessorMetrics:
         )
         self.redelivered = Counter(
             "weir_processor_entries_redelivered_total",
-            "Entries that an earlier transaction had stored already. Many: processors die or hang, or COMMITs lose replies.",
+            "Entries that an earlier transaction had stored. Many: processors die or hang, or COMMITs lose replies.",
             ["stream"],
             registry=self.registry,
         )
         self.claimed = Counter(
             "weir_processor_entries_claimed_total",
-            "Entries taken over from another consumer. Many: processors die, hang, or WEIR_CLAIM_IDLE_SECONDS is short.",
+            "Entries taken over from another consumer. Many: processors die or hang, WEIR_CLAIM_IDLE_SECONDS is short.",
             ["stream"],
             registry=self.registry,
         )

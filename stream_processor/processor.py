@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
+from queue import SimpleQueue
 from typing import Any, Final
 
 import psycopg
@@ -39,6 +40,7 @@ class Processor:
     ) -> None:
         self._config = config
         self._stop = threading.Event()
+        self._stop_asked: SimpleQueue[None] = SimpleQueue()
         self.metrics = ProcessorMetrics()
         self._partitions = DayPartitions(connect)
         sinks: dict[str, Sink] = {
@@ -56,8 +58,8 @@ class Processor:
         ]  # fmt: skip
 
     def stop(self) -> None:
-        """Ask it to stop; safe in a signal handler."""
-        self._stop.set()
+        """Ask it to stop; safe in a signal handler, unlike Event.set: who is interrupted may hold the event's lock."""
+        self._stop_asked.put(None)
 
     def run(self) -> None:
         """Serve until stopped, then drain: what is in hand is stored, or left pending if that takes too long.
@@ -67,8 +69,9 @@ class Processor:
         log.info("processor.started", consumer=self._config.consumer, shards=self._config.shards)
         for loop in self._loops:
             loop.start()
-        while not self._stop.wait(self._make_partitions_ahead()):
-            pass
+        for serve in (self._obey_stop, self._keep_partitions_ahead):
+            threading.Thread(target=serve, name=serve.__name__, daemon=True).start()
+        self._stop.wait()
         deadline = time.monotonic() + self._config.drain_seconds
         ended = [loop.join(deadline) for loop in self._loops]
         for loop, has_ended in zip(self._loops, ended, strict=True):
@@ -78,6 +81,15 @@ class Processor:
         log.info("processor.stopped", consumer=self._config.consumer, drained=all(ended), halted=len(halted))
         if halted:
             raise halted[0]
+
+    def _obey_stop(self) -> None:
+        self._stop_asked.get()
+        self._stop.set()
+
+    def _keep_partitions_ahead(self) -> None:
+        """In a thread of its own: PostgreSQL may leave it waiting, and a stop must not wait with it."""
+        while not self._stop.wait(self._make_partitions_ahead()):
+            pass
 
     def _make_partitions_ahead(self) -> float:
         """Make them, and say how long to wait until the next time."""

@@ -34,8 +34,8 @@ def store(
 ) -> Stored:
     """Write a batch in one transaction; good events are stored, bad ones noted, in the same pass.
 
-    Raises psycopg.Error when PostgreSQL cannot do it now: the caller waits and calls again with the same batch; nothing is
-    counted, and a COMMIT whose reply was lost makes the repeat a no-op. Raises SchemaError when waiting cannot help.
+    Raises psycopg.Error when PostgreSQL cannot do it now: the caller waits and calls again with the same batch; nothing
+    is counted, and a COMMIT whose reply was lost makes the repeat a no-op. Raises SchemaError when waiting cannot help.
     """
     isolate = remade = False
     while True:
@@ -51,12 +51,17 @@ def store(
             elif decision is Decision.RETRY:
                 raise
             else:
-                raise SchemaError(
-                    f"stream {source.keys.stream} cannot be stored: {type(error).__name__}: {error}; "
-                    "nothing is lost, the entries stay pending; mend the schema (weir db status) and start again",
-                    sqlstate=getattr(error, "sqlstate", None),
-                ) from error
+                raise refuse_schema(source, error) from error
             log.warning("batch.again", stream=source.keys.stream, decision=decision.name, error=type(error).__name__)
+
+
+def refuse_schema(source: Source, error: Exception) -> SchemaError:
+    """The error of a stream that PostgreSQL, as it is, cannot take."""
+    return SchemaError(
+        f"stream {source.keys.stream} cannot be stored: {type(error).__name__}: {str(error).strip()}; "
+        "nothing is lost, the entries stay pending; mend the schema (weir db status) and start again",
+        sqlstate=getattr(error, "sqlstate", None),
+    )
 
 
 def _transaction(connection: Connection[Any], source: Source, prepared: Prepared, *, isolate: bool) -> Stored:

@@ -29,7 +29,7 @@ log = structlog.get_logger()
 class StreamLoop:
     """Reads, prepares, stores and settles one stream until stopped. ``start`` and ``join`` from one thread.
 
-    Its threads are daemons: a process that has drained for long enough ends, even while a server leaves a call unanswered.
+    Its threads are daemons: a process that has drained for long enough ends, even while a server leaves a call open.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class StreamLoop:
         try:
             half()
         except HaltError as error:
-            log.error("loop.halted", stream=self._stream, error=str(error))
+            log.error("loop.halted", stream=self._stream, error=str(error))  # noqa: TRY400  the error says it all
             self.halted = error
         except Exception as error:
             log.exception("loop.failed", stream=self._stream)

@@ -18,9 +18,9 @@ Fields = Mapping[bytes, bytes] | Sequence[bytes] | None
 
 
 class StreamReader:
-    """Wraps the stream commands of one consumer. Calls block up to the client's socket time-out and raise redis.RedisError.
+    """The stream commands of one consumer. Calls block up to the client's socket time-out and raise redis.RedisError.
 
-    The client must be used by one thread, with a socket time-out well above ``block_ms``, and without retries of its own.
+    The client must be used by one thread, with a socket time-out well above ``block_ms``, and without retries.
     """
 
     def __init__(self, client: redis.Redis, keys: StreamKeys, consumer: str) -> None:
@@ -34,7 +34,7 @@ class StreamReader:
     def create_group(self) -> None:
         """Make the group at the stream's beginning, and the stream, unless they are there.
 
-        Does nothing when Redis is full, which refuses this even where the group is there; the next read tells if it is not.
+        Does nothing when Redis is full, which refuses this even where the group is there; the next read tells.
         """
         try:
             self._redis.xgroup_create(self._keys.stream, GROUP, id="0", mkstream=True)
@@ -43,7 +43,7 @@ class StreamReader:
                 raise
 
     def wait_for_new(self, block_ms: int) -> list[StreamEntry]:
-        """The next entry nobody has read, waiting up to ``block_ms`` for it; one only, for its size is not known before."""
+        """The next entry nobody has read, waiting up to ``block_ms``; one only, for its size is not known before."""
         reply = self._redis.xreadgroup(GROUP, self.consumer, {self._keys.stream: ">"}, count=1, block=block_ms)
         return [_entry(entry_id, fields, 1) for entry_id, fields in _first_stream(reply)]
 
@@ -64,7 +64,7 @@ class StreamReader:
         return self._pending(after, idle=idle_ms)
 
     def claim(self, deliveries: Mapping[str, int], idle_ms: int, events: int, size: int) -> list[StreamEntry]:
-        """Take over pending entries if they are still idle for so long, in order, until they hold so many events or bytes.
+        """Take over pending entries that are still idle for so long, until they hold so many events or bytes.
 
         Entries that were deleted leave the pending list here and are not returned: there is nothing left to store.
         """
@@ -99,7 +99,7 @@ def is_group_lost(error: Exception) -> bool:
 
 
 def _first_stream(reply: Any) -> list[tuple[bytes, Fields]]:
-    """The entries of a reply about one stream: RESP3 maps the stream's name, RESP2 lists pairs; nothing is empty or None.
+    """The entries of a reply about one stream: RESP3 maps its name, RESP2 lists pairs; nothing is empty or None.
 
     redis-py nests the entries of a RESP3 map once more.
     """

@@ -22,6 +22,23 @@ def family(pid: int) -> list[int]:
     return found
 
 
+def of_folder(folder: Path) -> list[int]:
+    """All living processes that work on `folder`: it is in their command line or environment, or they are in it."""
+    name = str(folder)
+    return [
+        pid
+        for pid in (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+        if is_running(pid) and name in _traces(pid)
+    ]
+
+
+def _traces(pid: int) -> str:
+    try:
+        return f"{command_line(pid)} {environment(pid)} {Path(f'/proc/{pid}/cwd').readlink()}"
+    except OSError:  # it has just ended, or is another user's
+        return ""
+
+
 def command_line(pid: int) -> str:
     return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
 

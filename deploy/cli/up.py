@@ -107,7 +107,7 @@ def _greet(settings: Settings, servers: ServersUp, seconds: float) -> None:
     if key is not None:
         _say("")
         _say(f"  first key  {key}")
-        _say("             an admin key, shown this once; make others with: weir keys create --client-id NAME{place}")
+        _say(f"             an admin key, shown this once; make others with: weir keys create --client-id NAME{place}")
         _say("")
         _say("  post a first event:")
         _say(f"    curl -X POST {gateway}/api/v1/events/ingest -H 'Authorization: Bearer {key}' \\")

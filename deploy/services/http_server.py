@@ -9,6 +9,7 @@ from typing import Any
 import uvicorn
 import uvloop
 
+from deploy.services.http_protocol import timely_protocol
 from shared.answers import AsgiApp
 from shared.settings import Settings
 
@@ -33,7 +34,7 @@ async def serve(app: AsgiApp, settings: Settings, host: str, port: int) -> None:
             host=host,
             port=port,
             loop="uvloop",
-            http="httptools",
+            http=timely_protocol(settings.body_timeout_seconds),
             log_config=None,
             access_log=False,
             server_header=False,

@@ -109,6 +109,41 @@ local function without(events, dropped, n, kept)
   return table.concat(parts)
 end
 
+-- What is known of the ids of all requests, asked in few calls: a map from id to its packed value.
+local CHUNK = 4000 -- of Lua's stack, which holds a call's arguments
+local function find_known(requests, ids, before)
+  local all, known = {}, {}
+  for _, request in ipairs(requests) do
+    for _, id in ipairs(request[6]) do all[#all + 1] = id end
+  end
+  for from = 1, #all, CHUNK do
+    local to = math.min(from + CHUNK - 1, #all)
+    for _, key in ipairs({before, ids}) do
+      local values = redis.call('HMGET', key, unpack(all, from, to))
+      for k = from, to do
+        local value = values[k - from + 1]
+        if value then known[all[k]] = value end
+      end
+    end
+  end
+  return known
+end
+
+-- Remembers new ids: fresh is a list of id, seq, crc, id, seq, crc, ...
+local function remember(ids, fresh, ms)
+  local packed_ms = struct.pack('>I2I4', math.floor(ms / 4294967296), ms % 4294967296)
+  local pairs_of = {}
+  for i = 1, #fresh, 3 do
+    local seq = fresh[i + 1]
+    pairs_of[#pairs_of + 1] = fresh[i]
+    pairs_of[#pairs_of + 1] = packed_ms
+      .. struct.pack('>I2I4', math.floor(seq / 4294967296), seq % 4294967296) .. fresh[i + 2]
+  end
+  for from = 1, #pairs_of, CHUNK do
+    redis.call('HSET', ids, unpack(pairs_of, from, math.min(from + CHUNK - 1, #pairs_of)))
+  end
+end
+
 local function publish(keys, argv)
   local backlog_limit, ids_max, ids_window_us = unpack(cmsgpack.unpack(argv[1]))
   local requests = cmsgpack.unpack(argv[2])
@@ -117,9 +152,10 @@ local function publish(keys, argv)
   local counts = redis.call('HMGET', keys[2], 'added', 'settled', 'last_ms')
   local added = tonumber(counts[1] or 0)
   local backlog = added - tonumber(counts[2] or 0)
-  local now_ms = math.max(math.floor(now_us / 1000), tonumber(counts[3] or 0))
-  local blocks, records, results, remembered, total, at = {}, {}, {}, {}, 0, 1
+  local ms = math.max(math.floor(now_us / 1000), tonumber(counts[3] or 0))
+  local blocks, records, results, windows, fresh, own, repeats, total, at = {}, {}, {}, {}, {}, {}, {}, 0, 1
   rotate_ids(keys[5], keys[6], keys[2], now_us, ids_max, ids_window_us)
+  local known = find_known(requests, keys[5], keys[6])
 
   for i, request in ipairs(requests) do
     local place, limit, window_us, status, err, ids, audit_length, head_length, events_length = unpack(request)
@@ -130,58 +166,65 @@ local function publish(keys, argv)
     local events_at = head_at + head_length
     local crcs_at = events_at + events_length
     at = crcs_at + 4 * n
-    local admitted
     if n > 0 and backlog + total >= backlog_limit then
       outcome, status, err = BACKLOG, 503, 'backlog-full'
-      if place > 0 then -- a limit of 0 admits nothing and tells the rest
-        admitted, remaining, reset_us = admit(keys[place], 0, window_us, now_us)
-        remaining = math.max(limit - redis.call('LLEN', keys[place]), 0)
+    end
+    if place > 0 then
+      local window = windows[place]
+      if not window then
+        window = open_window(keys[place], limit, window_us, now_us)
+        windows[place] = window
       end
-    elseif place > 0 then
-      admitted, remaining, reset_us = admit(keys[place], limit, window_us, now_us)
-      if not admitted then outcome, status, err = LIMITED, 429, 'rate-limited' end
+      if outcome == BACKLOG then
+        remaining, reset_us = left_in(window) -- what is refused for the backlog does not use up the limit
+      else
+        local admitted = admit_one(window)
+        remaining, reset_us = left_in(window)
+        if not admitted then outcome, status, err = LIMITED, 429, 'rate-limited' end
+      end
     end
     if outcome == ACCEPTED and n > 0 then
-      local seen, seen_before = look_up(keys[5], ids), look_up(keys[6], ids)
-      local dropped, fresh, own = {}, {}, {}
+      local dropped = {}
       for k = 1, n do
         local crc = string.sub(argv[3], crcs_at + 4 * k - 4, crcs_at + 4 * k - 1)
-        local first = seen[k] or seen_before[k] or own[ids[k]]
+        local first = known[ids[k]]
+        local mine = own[ids[k]] -- where in fresh an earlier event of this call has the id
         if first then
-          local ms, seq, first_crc = unpack_id(first)
-          duplicates[#duplicates + 1] = {k - 1, ms, seq, first_crc == crc and 1 or 0}
+          local ms_high, ms_low, seq_high, seq_low = struct.unpack('>I2I4I2I4', first)
+          duplicates[#duplicates + 1] = {
+            k - 1, ms_high * 4294967296 + ms_low, seq_high * 4294967296 + seq_low, string.sub(first, 13) == crc and 1 or 0,
+          }
+          dropped[k] = true
+        elseif mine then
+          local duplicate = {k - 1, 0, fresh[mine + 1], fresh[mine + 2] == crc and 1 or 0}
+          duplicates[#duplicates + 1] = duplicate
+          repeats[#repeats + 1] = duplicate -- its ms is known when the entry is there
           dropped[k] = true
         else
           kept = kept + 1
-          local value = pack_id(now_ms, added + total + kept, crc)
-          own[ids[k]] = value
-          fresh[#fresh + 1] = ids[k]
-          fresh[#fresh + 1] = value
+          local size = #fresh
+          own[ids[k]] = size + 1
+          fresh[size + 1], fresh[size + 2], fresh[size + 3] = ids[k], added + total + kept, crc
         end
       end
-      if kept > 0 then
-        remember(keys[5], fresh)
-        remembered[#remembered + 1] = fresh
-        if kept == n then
-          blocks[#blocks + 1] = string.sub(argv[3], head_at, crcs_at - 1)
-        else
-          local events = string.sub(argv[3], events_at, crcs_at - 1)
-          blocks[#blocks + 1] = string.sub(argv[3], head_at, events_at - 1) .. without(events, dropped, n, kept)
-        end
-        total = total + kept
+      if kept == n then
+        blocks[#blocks + 1] = string.sub(argv[3], head_at, crcs_at - 1)
+      elseif kept > 0 then
+        local events = string.sub(argv[3], events_at, crcs_at - 1)
+        blocks[#blocks + 1] = string.sub(argv[3], head_at, events_at - 1) .. without(events, dropped, n, kept)
       end
+      total = total + kept
     end
     records[#records + 1] = audit .. cmsgpack.pack(status) .. cmsgpack.pack(err)
-    results[i] = {outcome, remaining, math.ceil(reset_us), added + total, kept, duplicates}
+    results[i] = {outcome, remaining, reset_us, added + total, kept, duplicates}
   end
 
+  for _, window in pairs(windows) do close_window(window) end
   if total > 0 then
-    local ms = append(keys[1], keys[2], now_us, total, count_header(#blocks) .. table.concat(blocks))
-    if ms ~= now_ms then
-      correct_ms(keys[5], remembered, results, ms, added)
-      now_ms = ms
-    end
+    ms = append(keys[1], keys[2], now_us, total, count_header(#blocks) .. table.concat(blocks))
+    remember(keys[5], fresh, ms)
+    for _, duplicate in ipairs(repeats) do duplicate[2] = ms end
   end
   append(keys[3], keys[4], now_us, #records, count_header(#records) .. table.concat(records))
-  return cmsgpack.pack({now_ms, results})
+  return cmsgpack.pack({ms, results})
 end

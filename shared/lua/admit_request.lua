@@ -3,7 +3,9 @@
 -- Returns {admitted 0/1, remaining, microseconds until the oldest admission leaves the window}
 local function admit_request(keys, argv)
   local time = redis.call('TIME')
-  local admitted, remaining, reset_us =
-    admit(keys[1], tonumber(argv[1]), tonumber(argv[2]), time[1] * 1000000 + time[2])
-  return {admitted and 1 or 0, remaining, math.ceil(reset_us)}
+  local window = open_window(keys[1], tonumber(argv[1]), tonumber(argv[2]), time[1] * 1000000 + time[2])
+  local admitted = admit_one(window)
+  local remaining, reset_us = left_in(window)
+  close_window(window)
+  return {admitted and 1 or 0, remaining, reset_us}
 end

@@ -1,26 +1,50 @@
--- admit(key, limit, window_us, now_us): the exact sliding window.
+-- The exact sliding window: no half-open window of window_us holds more than `limit` admissions.
 --
--- Guarantee: no half-open window of window_us holds more than `limit` admissions. The list holds the times of the
--- admissions still inside the window, newest first, so its memory is bounded by `limit` integers, and it expires with it.
--- Returns admitted (boolean), remaining, and the microseconds until the oldest admission leaves the window.
-local function admit(key, limit, window_us, now_us)
+-- The list holds the times of the admissions still inside the window, newest first, so its memory is bounded by `limit`
+-- integers, and it expires with the window. A call opens a window once, admits from it any number of times, and closes it.
+
+-- open_window(key, limit, window_us, now_us): drops what has left the window and counts the rest.
+local function open_window(key, limit, window_us, now_us)
   local newest = tonumber(redis.call('LINDEX', key, 0) or 0)
   if newest > now_us then now_us = newest end -- the server's clock stepped back: time stands still instead
   local horizon = now_us - window_us
-  for _, step in ipairs({1024, 32, 1}) do -- large steps first: a full window that ended is dropped in few calls
-    local edge = redis.call('LINDEX', key, -step)
-    while edge and tonumber(edge) <= horizon do
-      redis.call('RPOP', key, step)
-      edge = redis.call('LINDEX', key, -step)
+  local oldest = redis.call('LINDEX', key, -1)
+  if oldest and tonumber(oldest) <= horizon then
+    for _, step in ipairs({1024, 32, 1}) do -- large steps first: a full window that ended is dropped in few calls
+      local edge = redis.call('LINDEX', key, -step)
+      while edge and tonumber(edge) <= horizon do
+        redis.call('RPOP', key, step)
+        edge = redis.call('LINDEX', key, -step)
+      end
     end
+    oldest = redis.call('LINDEX', key, -1)
   end
-  local used = redis.call('LLEN', key)
-  local admitted = used < limit
-  if admitted then
-    redis.call('LPUSH', key, string.format('%.0f', now_us))
-    redis.call('PEXPIRE', key, math.ceil(window_us / 1000) + 1000)
-    used = used + 1
+  return {
+    key = key, limit = limit, window_us = window_us, now_us = now_us,
+    used = redis.call('LLEN', key), admitted = 0, oldest = tonumber(oldest or now_us),
+  }
+end
+
+-- admit_one(window): whether one more is admitted.
+local function admit_one(window)
+  if window.used >= window.limit then return false end
+  window.used = window.used + 1
+  window.admitted = window.admitted + 1
+  return true
+end
+
+-- left_in(window): how many more are admitted, and the microseconds until the oldest admission leaves the window.
+local function left_in(window)
+  return math.max(window.limit - window.used, 0), math.ceil(window.oldest + window.window_us - window.now_us)
+end
+
+-- close_window(window): writes the admissions down.
+local function close_window(window)
+  local now = string.format('%.0f', window.now_us)
+  for from = 1, window.admitted, 1000 do
+    local times = {}
+    for k = 1, math.min(1000, window.admitted - from + 1) do times[k] = now end
+    redis.call('LPUSH', window.key, unpack(times))
   end
-  local oldest = tonumber(redis.call('LINDEX', key, -1) or now_us)
-  return admitted, math.max(limit - used, 0), oldest + window_us - now_us
+  if window.admitted > 0 then redis.call('PEXPIRE', window.key, math.ceil(window.window_us / 1000) + 1000) end
 end

@@ -30,6 +30,7 @@ class Ledger:
     """Reads the totals in Redis and the tables in PostgreSQL. Blocking."""
 
     def __init__(self, stack: Stack) -> None:
+        self._stack = stack
         self._redis = redis.Redis.from_url(stack.redis.url, decode_responses=True)
         self._postgres = psycopg.connect(stack.postgres.url, autocommit=True)
         keys = ShardKeys(0)
@@ -44,7 +45,7 @@ class Ledger:
     def await_settled(self) -> float:
         """Returns when all events and audit records are stored, and the time at which that was so.
 
-        Raises AssertionError when nothing moves for a minute.
+        Raises AssertionError when nothing moves for a minute, or a process has ended.
         """
         seen, changed = self._totals_now(), time.perf_counter()
         while True:
@@ -52,6 +53,7 @@ class Ledger:
             totals = self._totals_now()
             if totals != seen:
                 seen, changed = totals, time.perf_counter()
+            self._stack.assert_alive()
             calm = time.perf_counter() - changed
             if calm > _CALM_SECONDS and all(added == settled for added, settled in seen):
                 return changed

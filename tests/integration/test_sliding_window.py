@@ -29,7 +29,7 @@ def client(any_redis: EmbeddedUnderTest) -> Iterator[redis.Redis]:
 
 @st.composite
 def call_times(draw: st.DrawFn) -> tuple[int, int, list[int]]:
-    """A limit, a window and the times of calls, crowded where windows begin and end; now and then a clock steps back."""
+    """A limit, a window and the times of calls, crowded where windows end; now and then a clock steps back."""
     window = draw(st.integers(1, 50))
     steps = draw(st.lists(st.sampled_from([0, 0, 1, window - 1, window, window + 1, -3, 7]), min_size=1, max_size=120))
     now, times = 1_700_000_000_000_000, []

@@ -5,7 +5,10 @@ local function admit_at(keys, argv)
   redis.call('DEL', keys[1])
   local told = {}
   for i = 3, #argv do
-    local admitted, remaining, reset_us = admit(keys[1], tonumber(argv[1]), tonumber(argv[2]), tonumber(argv[i]))
+    local window = open_window(keys[1], tonumber(argv[1]), tonumber(argv[2]), tonumber(argv[i]))
+    local admitted = admit_one(window)
+    local remaining, reset_us = left_in(window)
+    close_window(window)
     told[#told + 1] = {admitted and 1 or 0, remaining, reset_us, redis.call('LLEN', keys[1])}
   end
   return told

@@ -1,0 +1,99 @@
+"""uvicorn's HTTP protocol with the deadlines and the cap it lacks: nobody holds a connection open for nothing.
+
+A request's headers must be there within ``request_seconds`` of its first byte (or of the connection), and be at most
+MAX_HEAD_BYTES; its body within as much again, for which the application answers 408 itself, with an audit record. What
+is refused here never became a request, so nothing is audited. Costs one timer a connection, none a request.
+"""
+
+import asyncio
+import secrets
+from typing import ClassVar, Final
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from shared.answers import problem_messages
+from shared.problems import Problem
+
+MAX_HEAD_BYTES: Final = 64 * 1024
+_SPARE_SECONDS: Final = 1.0
+"""Beyond both deadlines, so that the application's own 408 comes first."""
+
+
+class TimelyProtocol(HttpToolsProtocol):
+    """One connection. A request that is late or too large gets a problem document, a silent connection nothing."""
+
+    request_seconds: ClassVar[float] = 10.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
+        super().connection_made(transport)
+        self._awaited_since: float | None = self.loop.time()  # None: no request is on its way in
+        self._head_bytes = 0  # and, in the packet where the head ends, what follows it
+        self._head_complete = False
+        self._head_refused = False
+        self._check = self.loop.call_later(self.request_seconds, self._check_deadline)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._check.cancel()
+        super().connection_lost(exc)
+
+    def handle_websocket_upgrade(self) -> None:
+        self._check.cancel()
+        super().handle_websocket_upgrade()
+
+    def data_received(self, data: bytes) -> None:
+        if self._awaited_since is None:
+            self._awaited_since = self.loop.time()
+        if not self._head_complete:
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._head_bytes > MAX_HEAD_BYTES and not self._head_complete and not self.transport.is_closing():
+            self._refuse(_head_too_large())
+
+    def on_headers_complete(self) -> None:
+        self._head_complete = True
+        if self._head_bytes > MAX_HEAD_BYTES and self._exact_head_bytes() > MAX_HEAD_BYTES:
+            self._head_refused = True
+            raise ValueError("the head is too large")  # the parser stops and asks for send_400_response
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._awaited_since = None
+        self._head_bytes = 0
+        self._head_complete = False
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(_head_too_large() if self._head_refused else Problem("bad-request", "this is not valid HTTP/1.1"))
+
+    def _exact_head_bytes(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+
+    def _check_deadline(self) -> None:
+        now = self.loop.time()
+        since = now if self._awaited_since is None else self._awaited_since
+        allowed = 2 * self.request_seconds + _SPARE_SECONDS if self._head_complete else self.request_seconds
+        answering = self.cycle is not None and not self.cycle.response_complete
+        if now - since < allowed:
+            self._check = self.loop.call_at(since + allowed, self._check_deadline)
+        elif self._head_complete or not self._head_bytes:
+            self.transport.close()
+        elif answering:  # an earlier request of the same connection comes first
+            self._check = self.loop.call_later(self.request_seconds, self._check_deadline)
+        else:
+            detail = f"the headers did not arrive within {self.request_seconds:g} s"
+            self._refuse(Problem("request-timeout", detail))
+
+    def _refuse(self, problem: Problem) -> None:
+        start, body = problem_messages(problem, secrets.token_hex(12), [(b"connection", b"close")])
+        fields = [b"%s: %s\r\n" % field for field in start["headers"]]
+        self.transport.write(b"".join([STATUS_LINE[problem.status], *fields, b"\r\n", body["body"]]))
+        self.transport.close()
+
+
+def timely_protocol(seconds: float) -> type[TimelyProtocol]:
+    """The protocol with a deadline of its own, as uvicorn takes it: a class."""
+    return type("TimelyProtocol", (TimelyProtocol,), {"request_seconds": seconds})
+
+
+def _head_too_large() -> Problem:
+    return Problem("headers-too-large", f"the request line and headers may have at most {MAX_HEAD_BYTES} bytes")
