@@ -57,6 +57,15 @@ def store_connection(url: str) -> psycopg.Connection[Any]:
     return connection
 
 
+async def async_store_connection(url: str) -> psycopg.AsyncConnection[Any]:
+    """The same for an event loop, with the pools' time-outs."""
+    connection = await psycopg.AsyncConnection.connect(
+        url, autocommit=True, connect_timeout=CONNECT_SECONDS, **_KEEPALIVES
+    )
+    await statement_timeout(_STORE_STATEMENT_MS)(connection)
+    return connection
+
+
 def statement_timeout(timeout_ms: int) -> Configure:
     """A pool's ``configure`` that sets the time a statement may take."""
 

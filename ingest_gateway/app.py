@@ -14,6 +14,7 @@ from fastapi_offline import FastAPIOffline
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from ingest_gateway.config import GatewayConfig
+from ingest_gateway.failed_event_routes import failed_event_routes
 from ingest_gateway.health import health_routes
 from ingest_gateway.ingest import PATHS, IngestEndpoint
 from ingest_gateway.key_routes import key_routes
@@ -60,6 +61,7 @@ def build_app(
     )
     install_problem_handlers(control, "invalid-request")
     control.include_router(key_routes(pool, pepper))
+    control.include_router(failed_event_routes(pool, client, config.shards))
     control.include_router(health_routes(pool, client, metrics, config.instance))
     control.openapi = lambda: _openapi(control)  # type: ignore[method-assign]  # FastAPI's documented way
     access = AccessConfig(

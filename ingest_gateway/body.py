@@ -71,6 +71,6 @@ class _Inflate:
 
 
 def _too_large(max_bytes: int) -> Problem:
-    # The connection stays and what still comes is dropped: were it closed, the client's write would fail before it reads.
+    # The connection stays and what still comes is dropped: were it closed, the client might fail to read this answer.
     detail = f"the body may have at most {max_bytes} bytes, decompressed; send fewer events at a time"
     return Problem("too-large", detail)

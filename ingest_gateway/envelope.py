@@ -30,7 +30,7 @@ class _Fault(Exception):  # noqa: N818
     """Something is wrong with one event; the slow path says what."""
 
 
-_UNREADABLE: Final = (msgspec.DecodeError, orjson.JSONDecodeError, RecursionError, _Fault)
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, orjson.JSONDecodeError, RecursionError, _Fault)
 
 
 class EventEnvelope(msgspec.Struct, forbid_unknown_fields=True, gc=False):

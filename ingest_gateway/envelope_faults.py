@@ -104,7 +104,9 @@ def explain_event(
     errors += _type_faults(_text(fields.get("event_type")))
     errors += _payload_faults(fields.get("payload"), max_payload_bytes)
     errors += _time_faults(fields.get("occurred_at"), retention, max_ahead)
-    return event_id if not _id_faults(event_id) else None, errors or [FieldError("", "cannot be read")]
+    return event_id if not _id_faults(event_id) else None, errors or [
+        FieldError("", "names a field twice, first with a bad value")
+    ]
 
 
 def _text(raw: msgspec.Raw | None) -> str | None:

@@ -18,6 +18,7 @@ from ingest_gateway.metrics import GatewayMetrics
 from ingest_gateway.preferences import read_preferences
 from ingest_gateway.publisher import BACKLOG_FULL, LIMITED, Published, Publisher, PublishRequest
 from ingest_gateway.storage_wait import StorageWait
+from shared.accepted_counts import account_field
 from shared.answers import Headers, Receive, Scope, Send, limited, problem_messages, rate_limit_headers
 from shared.api_keys import ApiKey
 from shared.api_keys import Scope as KeyScope
@@ -66,12 +67,10 @@ class IngestEndpoint:
         self._storage_wait = storage_wait
         self._metrics = metrics
         self._decoder = EventDecoder(config)
-        self._active = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         call = _Call(scope["path"], read_facts(scope), time.perf_counter())
-        self._active += 1
-        self._metrics.active.set(self._active)
+        self._metrics.active += 1
         try:
             status, body = await self._serve(call, receive)
             headers: Headers = [
@@ -86,12 +85,11 @@ class IngestEndpoint:
         except Problem as problem:
             await self._refuse(call, problem, send)
         finally:
-            self._active -= 1
-            self._metrics.active.set(self._active)
+            self._metrics.active -= 1
 
     async def _serve(self, call: _Call, receive: Receive) -> tuple[int, bytes]:
         facts = call.facts
-        if self._active > self._config.max_concurrency:
+        if self._metrics.active > self._config.max_concurrency:
             raise Problem("unavailable", "too many requests at once; nothing was accepted", retry_after=1)
         api_key = call.api_key = await self._key_ring.authenticate(facts.token)
         if not api_key.may(KeyScope.INGEST):
@@ -115,13 +113,14 @@ class IngestEndpoint:
             if not preferences.lenient:
                 decoded.refuse_faults()
         shard = shard_of(api_key.client_id, self._config.shards)
-        published = await self._publishers[shard].publish(self._request(call, api_key, decoded))
+        request = self._request(call, api_key, decoded)
+        published = await self._publishers[shard].publish(request)
         self._check_outcome(call, api_key, published)
-        self._metrics.accepted.inc(published.result.kept)
-        self._metrics.duplicates.inc(len(published.result.duplicates))
+        self._metrics.accepted += published.result.kept
+        self._metrics.duplicates += len(published.result.duplicates)
         status = 202
         if preferences.wait_seconds and await self._storage_wait.until_stored(
-            published, shard, preferences.wait_seconds
+            published, request.ids, shard, preferences.wait_seconds
         ):
             status = 200
         answer = single_answer if call.route == SINGLE else batch_answer
@@ -142,6 +141,7 @@ class IngestEndpoint:
                 api_key.public_id,
             ),
             block_events=encode_events(decoded.frames),
+            account=account_field(facts.at_us, client_id),
         )  # fmt: skip
 
     def _limit(self, api_key: ApiKey) -> int:
@@ -200,8 +200,7 @@ class IngestEndpoint:
         return problem
 
     def _count(self, call: _Call, status: int) -> None:
-        self._metrics.requests.labels(call.route, status).inc()
-        self._metrics.request_seconds.labels(call.route).observe(time.perf_counter() - call.started)
+        self._metrics.count_request(call.route, status, time.perf_counter() - call.started)
 
 
 class _Recorded(Problem):

@@ -50,6 +50,8 @@ class PublishRequest:
     block_events: bytes = b""
     crcs: bytes = b""
     """The CRC-32 of each payload, big-endian, one after the other."""
+    account: str = ""
+    """Where its kept events are counted as accepted; see ``shared.accepted_counts.account_field``."""
 
     @property
     def parts(self) -> tuple[bytes, bytes, bytes, bytes]:
@@ -157,7 +159,8 @@ class Publisher:
     async def _call(self, taken: list[_Waiting]) -> None:
         keys = self._keys
         names = [
-            keys.events.stream, keys.events.totals, keys.audit.stream, keys.audit.totals, keys.ids, keys.ids_before
+            keys.events.stream, keys.events.totals, keys.audit.stream, keys.audit.totals, keys.ids, keys.ids_before,
+            keys.accepted,
         ]  # fmt: skip
         try:
             requests = self._encoder.encode(_with_limit_places(taken, names, keys, self._window_us))
@@ -203,6 +206,6 @@ def _with_limit_places(
                 place = places[request.key_id] = len(names)
         requests.append(
             (place, request.limit, window_us, request.status, request.error, request.ids,
-             len(request.audit_head), len(request.block_head), len(request.block_events))
+             len(request.audit_head), len(request.block_head), len(request.block_events), request.account)
         )  # fmt: skip
     return requests

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, cast
 
 import redis.asyncio
 from redis.exceptions import RedisError
@@ -22,26 +23,41 @@ class StorageWait:
         self._redis = client
         self._state = RedisFunction("ingest_gateway", "entry_state")
 
-    async def until_stored(self, published: Published, shard: int, seconds: float) -> bool:
-        """Whether all events are committed within the time. False too when one failed, or when Redis cannot say."""
+    async def until_stored(self, published: Published, ids: Sequence[str], shard: int, seconds: float) -> bool:
+        """Whether all events of the request, repeats of earlier ones too, are committed within the time.
+
+        ``ids`` are the request's, ``client NUL event_id``. False too when one failed, when Redis lost its data
+        meanwhile, or when it cannot say. Raises nothing.
+        """
         keys = ShardKeys(shard)
         deadline = time.monotonic() + seconds
         result = published.result
-        ids = [(duplicate.ms, duplicate.seq) for duplicate in result.duplicates]
+        waited_for = {(duplicate.ms, duplicate.seq) for duplicate in result.duplicates}
         if result.kept:
-            ids.append((published.ms, published.entry_seq))
+            waited_for.add((published.ms, published.entry_seq))
+            ids = [*ids, f"{published.ms}-{published.entry_seq}"]
+        try:
+            for ms, seq in sorted(waited_for):
+                if not await self._is_settled(keys, ms, seq, deadline):
+                    return False
+            return not await self._any_failed(keys, ids)
+        except (RedisError, OSError):
+            return False
+
+    async def _is_settled(self, keys: ShardKeys, ms: int, seq: int, deadline: float) -> bool:
         pause = _FIRST_PAUSE_SECONDS
-        for ms, seq in ids:
-            while (state := await self._ask(keys, ms, seq)) == b"waiting" and time.monotonic() < deadline:
-                await asyncio.sleep(min(pause, max(deadline - time.monotonic(), 0)))
-                pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
-            if state != b"settled":
-                return False
-        return True
+        while (state := await self._ask(keys, ms, seq)) == b"waiting" and time.monotonic() < deadline:
+            await asyncio.sleep(min(pause, max(deadline - time.monotonic(), 0)))
+            pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
+        return state == b"settled"
 
     async def _ask(self, keys: ShardKeys, ms: int, seq: int) -> bytes:
-        try:
-            state: bytes = await self._state.call_async(self._redis, [keys.events.stream, keys.parked], ms, seq)
-        except RedisError:
-            return b"unknown"
-        return state
+        names = [keys.events.stream, keys.events.totals]
+        return cast(bytes, await self._state.call_async(self._redis, names, ms, seq))
+
+    async def _any_failed(self, keys: ShardKeys, ids: Sequence[str]) -> bool:
+        """Asked last: a failed event is named there in the step that settles its entry."""
+        if not ids:
+            return False
+        scores = await self._redis.zmscore(keys.parked, list(ids))
+        return any(score is not None for score in scores)

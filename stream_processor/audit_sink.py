@@ -9,6 +9,7 @@ import msgspec
 from psycopg import Connection
 
 from shared.audit_record import AuditRecord, decode_records
+from shared.failed_events import Reason
 from stream_processor import copy_binary as binary
 from stream_processor.entries import Failure, Failures, Prepared, StreamEntry
 from stream_processor.event_rows import DAY_US
@@ -108,7 +109,7 @@ def _failure(record: AuditRecord, error: Exception) -> Failure:
         occurred_us=record.at_us,
         received_us=record.at_us,
         payload=msgspec.json.encode(record),
-        reason="invalid_data",
+        reason=Reason.INVALID_DATA,
         sqlstate=getattr(error, "sqlstate", None),
         detail=str(error).partition("\n")[0],
         attempts=1,

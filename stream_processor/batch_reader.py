@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 
 from stream_processor.backoff import Backoff
 from stream_processor.config import ProcessorConfig
+from stream_processor.crash_points import CrashPoint, reach
 from stream_processor.entries import Prepared, Source, StreamEntry
 from stream_processor.in_hand import InHand
 from stream_processor.metrics import ProcessorMetrics
@@ -84,6 +85,7 @@ class BatchReader:
         self._claim_when_due()
         entries = self._read_batch()
         if entries:
+            reach(CrashPoint.AFTER_READ)
             self._prepare_and_hand_over(entries)
 
     def _read_batch(self) -> list[StreamEntry]:

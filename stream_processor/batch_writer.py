@@ -12,6 +12,7 @@ from psycopg import Connection
 from redis.exceptions import RedisError
 
 from stream_processor.backoff import Backoff
+from stream_processor.crash_points import CrashPoint, reach
 from stream_processor.entries import Prepared, Source
 from stream_processor.failure_decision import Decision, decide
 from stream_processor.in_hand import InHand
@@ -94,6 +95,7 @@ class BatchWriter:
         """Tell Redis, waiting for as long as it is away; after a stop they stay pending, and the fence knows them."""
         outage = self._metrics.outage.labels(self._source.keys.name, "redis")
         backoff = Backoff(self._stop.wait)
+        reach(CrashPoint.BEFORE_ACKNOWLEDGING)
         while True:
             try:
                 self._settlement.settle(stored.settled)
@@ -111,7 +113,9 @@ class BatchWriter:
 
     def _park(self, stored: Stored) -> None:
         for entry, failures in stored.parked:
+            reach(CrashPoint.BEFORE_PARKING)
             if self._settlement.park(entry, failures):
+                reach(CrashPoint.AFTER_PARKING)
                 self._metrics.failed.labels(self._source.keys.name).inc(len(failures))
                 log.warning(
                     "events.failed", stream=self._source.keys.stream, entry=entry.entry_id, events=len(failures),

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from shared.failed_events import NO_RETRIES, RetryPolicy
+
 
 @dataclass(frozen=True)
 class ProcessorConfig:
@@ -17,3 +19,5 @@ class ProcessorConfig:
     claim_idle_seconds: float
     """Entries pending for longer with another consumer are taken over."""
     drain_seconds: float
+    retry: RetryPolicy = NO_RETRIES
+    """What the failed events of classes worth retrying are told."""

@@ -33,11 +33,15 @@ class Failure(msgspec.Struct, array_like=True, frozen=True):
     received_us: int | None
     payload: bytes
     reason: str
-    """A stable class: invalid_data, unreadable_entry, enricher_failed."""
+    """A stable class, of ``shared.failed_events.Reason``."""
     sqlstate: str | None
     detail: str
     attempts: int
     failed_us: int
+    replayed: bool = False
+    """It failed before: its acceptance was counted as failed then."""
+    origin: dict[str, str] = {}
+    """The request that brought it; see ``failed_events.origin``."""
 
 
 Failures = dict[str, list[Failure]]

@@ -31,6 +31,8 @@ class EventRows:
     """client_id, event_id, occurred_at and payload CRC, encoded."""
     days: set[int] = field(default_factory=set)
     """Days of occurred_at, counted from 1970, whose partitions are needed."""
+    replayed: bool = False
+    """Whether events among them may be replayed ones."""
 
     def without(self, places: Iterable[int]) -> "EventRows":
         """The rows but for those at the given places."""
@@ -46,6 +48,7 @@ class EventRows:
             [self.keys[place] for place in places],
             [self.key_values[place] for place in places],
             {_day(block, frame) for _, block, frame in map(self.events.__getitem__, places)},
+            self.replayed,
         )
 
     def cut(self, length: int) -> None:
@@ -73,6 +76,7 @@ def add_block(rows: EventRows, entry_id: str, block: Block, enrichers: Sequence[
     tail = binary.jsonb(orjson.dumps(context))
     occurred_by_default = received
     rows.days.add(block.received_us // DAY_US)
+    rows.replayed |= block.replayed
     add_event, add_row = rows.events.append, rows.rows.append
     add_key, add_values = rows.keys.append, rows.key_values.append
     for frame in block.events:

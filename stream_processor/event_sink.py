@@ -10,12 +10,14 @@ from shared.sql_files import load_sql
 from shared.stream_entry import Block, EventFrame, decode_blocks
 from stream_processor import copy_binary as binary
 from stream_processor.binary_array import int4_array, register_arrays, text_array, timestamptz_array
+from stream_processor.crash_points import CrashPoint, reach
 from stream_processor.enrich import Enricher
 from stream_processor.entries import Failures, Prepared, StreamEntry
 from stream_processor.event_rows import COLUMNS, EventRows, add_block, repeated_places
 from stream_processor.failures import BAD_DATA, blob_of, failed_event, unreadable_entry
 from stream_processor.isolation import Places, store_halves
 from stream_processor.partitions import DayPartitions
+from stream_processor.recovered_events import remove_recovered
 from stream_processor.rollups import RollupAdditions
 
 _COPY = f"COPY events ({COLUMNS}) FROM STDIN (FORMAT BINARY)"
@@ -54,7 +56,8 @@ class EventSink:
             self._store(connection, rows, additions, in_savepoint=False)
         for entry_id, found in [*failures.items(), *prepared.failures.items()]:
             for failure in found if entry_id in fresh else ():
-                additions.intake_of(failure.client_id, failure.received_us or failure.failed_us).failed += 1
+                if not failure.replayed:
+                    additions.intake_of(failure.client_id, failure.received_us or failure.failed_us).failed += 1
         additions.write(connection)
         return failures
 
@@ -101,8 +104,11 @@ class EventSink:
         if new.rows:
             with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
                 copy.write(b"".join((binary.HEADER, *new.rows, binary.TRAILER)))
-        if duplicates:
-            _count_duplicates(connection, additions, duplicates)
+                reach(CrashPoint.IN_COPY)
+        remove_recovered(connection, additions, rows, new)
+        repeats = [event for event in duplicates if not event[1].replayed]  # a replay is no acceptance of its own
+        if repeats:
+            _count_duplicates(connection, additions, repeats)
         additions.add_stored(new.events)
 
 

@@ -9,6 +9,7 @@ import msgspec
 import psycopg
 
 from shared.errors import DataError
+from shared.failed_events import Reason
 from shared.stream_entry import Block, EventFrame
 from stream_processor.entries import Failure, StreamEntry
 
@@ -18,6 +19,8 @@ BAD_DATA: Final = (DataError, UnicodeError, OverflowError, struct.error)
 _MAX_DETAIL: Final = 500
 _MAX_TEXT: Final = 256
 """Characters of an id or type that are kept; an index row holds 2.7 kB."""
+_MAX_ORIGIN: Final = 512
+_ORIGIN: Final = ("gateway", "address", "user_agent", "request_id", "key_id")
 _MAX_INT: Final = 2**31 - 1
 _FIRST_US: Final = int(datetime.min.replace(tzinfo=UTC).timestamp()) * 1_000_000
 _LAST_US: Final = int(datetime.max.replace(tzinfo=UTC, microsecond=0).timestamp()) * 1_000_000
@@ -32,11 +35,13 @@ def failed_event(block: Block, frame: EventFrame, error: Exception, attempts: in
         occurred_us=frame.occurred_us,
         received_us=block.received_us,
         payload=frame.payload,
-        reason=error.reason if isinstance(error, DataError) else "invalid_data",
+        reason=error.reason if isinstance(error, DataError) else Reason.INVALID_DATA,
         sqlstate=error.sqlstate if isinstance(error, psycopg.Error | DataError) else None,
         detail=_detail(error),
         attempts=attempts,
         failed_us=time.time_ns() // 1000,
+        replayed=block.replayed,
+        origin={name: getattr(block, name) for name in _ORIGIN},
     )
     return storable(failure)
 
@@ -50,7 +55,7 @@ def unreadable_entry(entry: StreamEntry, error: Exception) -> Failure:
         occurred_us=None,
         received_us=int(entry.entry_id.partition("-")[0]) * 1000,
         payload=entry.blob or b"",
-        reason=error.reason if isinstance(error, DataError) else "unreadable_entry",
+        reason=error.reason if isinstance(error, DataError) else Reason.UNREADABLE_ENTRY,
         sqlstate=error.sqlstate if isinstance(error, psycopg.Error) else None,
         detail=_detail(error),
         attempts=entry.deliveries,
@@ -78,6 +83,7 @@ def storable(failure: Failure) -> Failure:
         detail=_text(failure.detail)[:_MAX_DETAIL],
         attempts=min(failure.attempts, _MAX_INT),
         failed_us=_time(failure.failed_us) or time.time_ns() // 1000,
+        origin={name: _text(failure.origin.get(name))[:_MAX_ORIGIN] for name in _ORIGIN} if failure.origin else {},
     )
 
 

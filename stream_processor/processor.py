@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from queue import SimpleQueue
 from typing import Any, Final
 
@@ -21,11 +22,15 @@ from stream_processor.event_sink import EventSink
 from stream_processor.failed_event_sink import FailedEventSink
 from stream_processor.metrics import ProcessorMetrics
 from stream_processor.partitions import DayPartitions
+from stream_processor.retry_schedule import RetrySchedule
 from stream_processor.stream_loop import StreamLoop
+from stream_processor.upkeep import Upkeep
 
 log = structlog.get_logger()
 
 _AHEAD_SECONDS: Final = 600
+_UNHURRIED: Final = 10
+"""Nobody waits for an audit row as for an event: its batches gather for so many times longer, and cost less."""
 
 
 class Processor:
@@ -37,20 +42,24 @@ class Processor:
         make_redis: Callable[[], redis.Redis],
         connect: Callable[[], Connection[Any]],
         enrichers: Sequence[Enricher],
+        retries: RetrySchedule | None = None,
     ) -> None:
         self._config = config
+        self._retries = retries
         self._stop = threading.Event()
         self._stop_asked: SimpleQueue[None] = SimpleQueue()
         self.metrics = ProcessorMetrics()
         self._partitions = DayPartitions(connect)
+        self._upkeep = Upkeep(config.shards, make_redis, connect)
         sinks: dict[str, Sink] = {
             "events": EventSink(enrichers, self._partitions),
             "audit": AuditSink(self._partitions),
-            "dead": FailedEventSink(),
+            "dead": FailedEventSink(config.retry),
         }
+        unhurried = replace(config, batch_age_ms=config.batch_age_ms * _UNHURRIED)
         self._loops = [
             StreamLoop(
-                config, Source(keys, shard.dead, shard.parked, sinks[keys.name]), make_redis, connect,
+                config if keys.name == "events" else unhurried, Source(keys, shard.dead, shard.parked, sinks[keys.name]), make_redis, connect,
                 self._partitions.forget, self.metrics, self._stop,
             )
             for shard in map(ShardKeys, range(config.shards))
@@ -69,7 +78,7 @@ class Processor:
         log.info("processor.started", consumer=self._config.consumer, shards=self._config.shards)
         for loop in self._loops:
             loop.start()
-        for serve in (self._obey_stop, self._keep_partitions_ahead):
+        for serve in (self._obey_stop, self._keep_partitions_ahead, self._retry_failed, self._keep_up):
             threading.Thread(target=serve, name=serve.__name__, daemon=True).start()
         self._stop.wait()
         deadline = time.monotonic() + self._config.drain_seconds
@@ -90,6 +99,14 @@ class Processor:
         """In a thread of its own: PostgreSQL may leave it waiting, and a stop must not wait with it."""
         while not self._stop.wait(self._make_partitions_ahead()):
             pass
+
+    def _retry_failed(self) -> None:
+        """In a thread of its own, for the same reason."""
+        while self._retries is not None and not self._stop.wait(self._retries.run_round()):
+            pass
+
+    def _keep_up(self) -> None:
+        self._upkeep.run(self._stop)
 
     def _make_partitions_ahead(self) -> float:
         """Make them, and say how long to wait until the next time."""

@@ -35,5 +35,10 @@ class Settlement:
         source = self._source
         keys = [source.keys.stream, source.keys.totals, source.dead.stream, source.dead.totals, source.parked]
         packed = _encoder.encode(failures)
-        moved = self._park.call(self._redis, keys, GROUP, entry.entry_id, entry.events, len(failures), packed)
+        names = [_parked_name(entry, failure) for failure in failures]
+        moved = self._park.call(self._redis, keys, GROUP, entry.entry_id, entry.events, len(failures), packed, *names)
         return bool(moved)
+
+
+def _parked_name(entry: StreamEntry, failure: Failure) -> str:
+    return entry.entry_id if failure.event_id is None else f"{failure.client_id}\0{failure.event_id}"

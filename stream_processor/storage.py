@@ -10,6 +10,7 @@ from psycopg import Connection
 
 from shared.errors import SchemaError
 from shared.sql_files import load_sql
+from stream_processor.crash_points import CrashPoint, reach
 from stream_processor.entries import Failure, Failures, Prepared, Source, StreamEntry
 from stream_processor.failure_decision import Decision, decide
 
@@ -83,6 +84,8 @@ def _transaction(connection: Connection[Any], source: Source, prepared: Prepared
             )
         if len(fresh) < len(entry_ids):
             failures |= _noted(connection, stream, [entry_id for entry_id in entry_ids if entry_id not in fresh])
+        reach(CrashPoint.BEFORE_COMMIT)
+    reach(CrashPoint.AFTER_COMMIT)
     return Stored(
         [entry for entry in prepared.entries if entry.entry_id not in failures],
         [(entry, failures[entry.entry_id]) for entry in prepared.entries if entry.entry_id in failures],

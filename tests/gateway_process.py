@@ -152,9 +152,7 @@ def problem_type(body: bytes) -> str:
 
 
 @contextmanager
-def running_gateway(
-    folder: Path, database_url: str, redis_url: str, **environment: str
-) -> Iterator[GatewayUnderTest]:
+def running_gateway(folder: Path, database_url: str, redis_url: str, **environment: str) -> Iterator[GatewayUnderTest]:
     """A gateway without a rate limit unless the environment sets one; ready, with keys."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

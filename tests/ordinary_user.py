@@ -12,7 +12,7 @@ ORDINARY_USER = "nobody"
 
 
 def python_for_everyone() -> str:
-    """A Python of our version that other users can run; ours may lie in root's own folder. Skips where there is none."""
+    """A Python of our version that other users can run (ours may lie in root's folder); skips where there is none."""
     name = f"python{sys.version_info.major}.{sys.version_info.minor}"
     for python in (Path(sys.executable), Path("/usr/bin", name), Path("/usr/local/bin", name)):
         closed = [folder for folder in python.resolve().parents if not folder.stat().st_mode & 0o001]

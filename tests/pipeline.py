@@ -23,6 +23,7 @@ from stream_processor.entries import Prepared, Sink, Source, StreamEntry
 from stream_processor.event_sink import EventSink
 from stream_processor.partitions import DayPartitions
 from stream_processor.processor import Processor
+from stream_processor.retry_schedule import RetrySchedule
 from stream_processor.settlement import Settlement
 from stream_processor.storage import Stored, store
 from stream_processor.stream_reader import StreamReader
@@ -124,12 +125,20 @@ def processor_config(**changes: Any) -> ProcessorConfig:
 class RunningProcessor:
     """A whole processor in threads of this process."""
 
-    def __init__(self, redis_url: str, database_url: str, enrichers: Sequence[Enricher] = (), **changes: Any) -> None:
+    def __init__(
+        self,
+        redis_url: str,
+        database_url: str,
+        enrichers: Sequence[Enricher] = (),
+        retries: RetrySchedule | None = None,
+        **changes: Any,
+    ) -> None:
         self.processor = Processor(
             processor_config(**changes),
             lambda: sync_redis(redis_url, SOCKET_SECONDS),
             lambda: connect(database_url),
             enrichers,
+            retries,
         )
         self.halted: HaltError | None = None
         self._thread = threading.Thread(target=self._run)
@@ -222,10 +231,12 @@ def intake(database_url: str) -> Mapping[str, int]:
 
 
 EVENTS_RECOUNT = """
-SELECT date_trunc('minute', occurred_at, 'UTC'), client_id, event_type, count(*) FROM events GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+SELECT date_trunc('minute', occurred_at, 'UTC'), client_id, event_type, count(*) FROM events
+GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 """
 EVENTS_ROLLUP = """
-SELECT bucket_start, client_id, event_type, sum(events)::bigint FROM rollup_events_minute GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+SELECT bucket_start, client_id, event_type, sum(events)::bigint FROM rollup_events_minute
+GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 """
 STORED_RECOUNT = """
 SELECT date_trunc('minute', received_at, 'UTC'), client_id, count(*) FROM events GROUP BY 1, 2 ORDER BY 1, 2

@@ -11,6 +11,7 @@ import redis.asyncio
 from deploy.connections import async_redis
 from ingest_gateway.config import GatewayConfig
 from ingest_gateway.publisher import Published, Publisher, PublishRequest
+from shared.accepted_counts import account_field
 from shared.audit_record import AuditRecord, decode_records, encode_record_head
 from shared.redis_keys import ShardKeys
 from shared.stream_entry import Block, EventFrame, decode_blocks, encode_events, encode_head
@@ -49,6 +50,7 @@ def request(*events: EventFrame, client: str = "acme", key_id: str | None = "k",
         block_events=encode_events(
             [(one.event_id, one.event_type, one.occurred_us, one.payload, one.payload_crc) for one in events]
         ),
+        account=account_field(RECEIVED_US, client),
     )
 
 

@@ -3,7 +3,8 @@
 --   row of the page before, or NULL; limit.
 -- Index: failed_events_time, backwards.
 SELECT id, event_id, client_id, event_type, occurred_at, received_at, reason, sqlstate, detail, attempts,
-       first_failed_at, last_failed_at, next_step, replays, octet_length(payload) AS payload_bytes
+       first_failed_at, last_failed_at, next_step, replays, same_kind_failures, replayed_at,
+       next_retry_at, octet_length(payload) AS payload_bytes
 FROM failed_events
 WHERE last_failed_at >= %(start)s AND last_failed_at < %(end)s
   AND (%(client_id)s::text IS NULL OR client_id = %(client_id)s)

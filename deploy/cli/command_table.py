@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "analytics": ("deploy.cli.analytics", "Run the analytics API."),
     "keys": ("deploy.cli.keys", "Create, list and change API keys."),
     "load": ("deploy.cli.load", "Send events and measure what becomes of them."),
+    "failed": ("deploy.cli.failed", "See failed events, put them back, or let them go."),
     "streams": ("deploy.cli.streams", "Show length, lag and age of the streams."),
     "db": ("deploy.cli.db", "Apply the migrations, or show how they stand."),
     "doctor": ("deploy.cli.doctor", "Say what is wrong with the environment and how to mend it."),

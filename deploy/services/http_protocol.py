@@ -27,7 +27,7 @@ class TimelyProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
         self._awaited_since: float | None = self.loop.time()  # None: no request is on its way in
-        self._head_bytes = 0  # and, in the packet where the head ends, what follows it
+        self._head_bytes = 0  # with what follows it in its last packet; 0 once the request is whole
         self._head_complete = False
         self._head_refused = False
         self._check = self.loop.call_later(self.request_seconds, self._check_deadline)
@@ -41,13 +41,11 @@ class TimelyProtocol(HttpToolsProtocol):
         super().handle_websocket_upgrade()
 
     def data_received(self, data: bytes) -> None:
-        if self._awaited_since is None:
-            self._awaited_since = self.loop.time()
         if not self._head_complete:
             self._head_bytes += len(data)
         super().data_received(data)
-        if self._head_bytes > MAX_HEAD_BYTES and not self._head_complete and not self.transport.is_closing():
-            self._refuse(_head_too_large())
+        if self._head_bytes:
+            self._await_the_rest()
 
     def on_headers_complete(self) -> None:
         self._head_complete = True
@@ -64,6 +62,12 @@ class TimelyProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(_head_too_large() if self._head_refused else Problem("bad-request", "this is not valid HTTP/1.1"))
+
+    def _await_the_rest(self) -> None:
+        if self._awaited_since is None:
+            self._awaited_since = self.loop.time()
+        if self._head_bytes > MAX_HEAD_BYTES and not self._head_complete and not self.transport.is_closing():
+            self._refuse(_head_too_large())
 
     def _exact_head_bytes(self) -> int:
         return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)

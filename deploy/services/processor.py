@@ -4,19 +4,24 @@ import signal
 
 from prometheus_client import start_http_server
 
-from deploy.connections import store_connection, sync_redis
+from deploy.connections import async_redis, async_store_connection, store_connection, sync_redis
 from deploy.endpoints import Endpoints
 from deploy.services.instance import begin
+from shared.failed_events import RetryPolicy
 from shared.settings import Settings
+from stream_processor import crash_points
 from stream_processor.config import ProcessorConfig
 from stream_processor.enrich import load_enrichers
 from stream_processor.processor import Processor
+from stream_processor.retry_schedule import RetrySchedule
 from stream_processor.stream_loop import BLOCK_MS
 
 
 def run_processor(settings: Settings, endpoints: Endpoints) -> None:
     """Process until SIGTERM or SIGINT, then drain. Raises HaltError when a person has to act."""
     instance = begin(settings, "processor")
+    if settings.environment == "test":
+        crash_points.arm(crash_points.CrashPoint(settings.crash_point))
     config = ProcessorConfig(
         consumer=instance,
         shards=settings.stream_shards,
@@ -25,6 +30,7 @@ def run_processor(settings: Settings, endpoints: Endpoints) -> None:
         batch_age_ms=settings.batch_age_ms,
         claim_idle_seconds=settings.claim_idle_seconds,
         drain_seconds=settings.drain_seconds,
+        retry=retry_policy(settings),
     )
     redis_url, database_url = endpoints.redis_url, endpoints.processor_database_url
     timeout_seconds = BLOCK_MS / 1000 + 2 + settings.redis_timeout_ms / 1000
@@ -33,9 +39,26 @@ def run_processor(settings: Settings, endpoints: Endpoints) -> None:
         lambda: sync_redis(redis_url, timeout_seconds),
         lambda: store_connection(database_url),
         load_enrichers(settings.enrichers),
+        RetrySchedule(
+            config.retry,
+            config.shards,
+            lambda: async_store_connection(database_url),
+            lambda: async_redis(redis_url, settings.redis_timeout_ms / 1000),
+        ),
     )
     if settings.processor_metrics_port:
         start_http_server(settings.processor_metrics_port, settings.processor_metrics_host, processor.metrics.registry)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: processor.stop())
     processor.run()
+
+
+def retry_policy(settings: Settings) -> RetryPolicy:
+    """The schedule's slice of the settings."""
+    return RetryPolicy(
+        interval_seconds=settings.retry_interval_seconds,
+        base_seconds=settings.retry_base_seconds,
+        factor=settings.retry_factor,
+        cap_seconds=settings.retry_cap_seconds,
+        most_tries=settings.retry_max,
+    )

@@ -4,7 +4,7 @@
 -- of the call and one entry with the audit records of its requests. Either all of it happens or none.
 --
 -- KEYS[1] events stream   KEYS[2] its totals   KEYS[3] audit stream   KEYS[4] its totals
--- KEYS[5] ids             KEYS[6] ids before   KEYS[7..] limit lists
+-- KEYS[5] ids             KEYS[6] ids before   KEYS[7] accepted counts   KEYS[8..] limit lists
 -- ARGV[1] msgpack {backlog_limit, ids_max, ids_window_us}
 -- ARGV[2] msgpack list of requests {
 --   limit_place   place in KEYS of the limit list, 0 for none
@@ -15,7 +15,8 @@
 --   audit, head, events   the lengths in ARGV[3] of
 --     audit       msgpack bytes of the record up to, not including, its status and error
 --     head        msgpack bytes of the block up to, not including, its list of events
---     events      msgpack bytes of that list; after them the CRC-32 of each payload, 4 bytes each }
+--     events      msgpack bytes of that list; after them the CRC-32 of each payload, 4 bytes each
+--   account       field of the accepted counts to which its kept events are added }
 -- ARGV[3] the bytes of all requests, one after the other (Redis' cmsgpack does not read msgpack's binary type)
 -- Returns msgpack {ms, list of results {outcome, remaining, reset_us, last, kept, duplicates}}
 --   outcome 0 done, 1 rate limited, 2 backlog full; ms-(last - kept + k) is the id of the k-th kept event
@@ -149,16 +150,17 @@ local function publish(keys, argv)
   local requests = cmsgpack.unpack(argv[2])
   local time = redis.call('TIME')
   local now_us = time[1] * 1000000 + time[2]
-  local counts = redis.call('HMGET', keys[2], 'added', 'settled', 'last_ms')
+  local counts = redis.call('HMGET', keys[2], 'added', 'settled', 'last_ms', 'born_ms')
   local added = tonumber(counts[1] or 0)
   local backlog = added - tonumber(counts[2] or 0)
   local ms = math.max(math.floor(now_us / 1000), tonumber(counts[3] or 0))
   local blocks, records, results, windows, fresh, own, repeats, total, at = {}, {}, {}, {}, {}, {}, {}, 0, 1
+  local accounts = {}
   rotate_ids(keys[5], keys[6], keys[2], now_us, ids_max, ids_window_us)
   local known = find_known(requests, keys[5], keys[6])
 
   for i, request in ipairs(requests) do
-    local place, limit, window_us, status, err, ids, audit_length, head_length, events_length = unpack(request)
+    local place, limit, window_us, status, err, ids, audit_length, head_length, events_length, account = unpack(request)
     local outcome, remaining, reset_us, kept, duplicates = ACCEPTED, 0, 0, 0, {}
     local n = #ids
     local audit = string.sub(argv[3], at, at + audit_length - 1)
@@ -213,6 +215,7 @@ local function publish(keys, argv)
         local events = string.sub(argv[3], events_at, crcs_at - 1)
         blocks[#blocks + 1] = string.sub(argv[3], head_at, events_at - 1) .. without(events, dropped, n, kept)
       end
+      if kept > 0 then accounts[account] = (accounts[account] or 0) + kept end
       total = total + kept
     end
     records[#records + 1] = audit .. cmsgpack.pack(status) .. cmsgpack.pack(err)
@@ -223,6 +226,9 @@ local function publish(keys, argv)
   if total > 0 then
     ms = append(keys[1], keys[2], now_us, total, count_header(#blocks) .. table.concat(blocks))
     remember(keys[5], fresh, ms)
+    -- Younger than an event means that Redis lost its data after it was accepted: see entry_state.
+    if not counts[4] then redis.call('HSET', keys[2], 'born_ms', string.format('%.0f', math.floor(now_us / 1000))) end
+    for account, n in pairs(accounts) do redis.call('HINCRBY', keys[7], account, n) end
     for _, duplicate in ipairs(repeats) do duplicate[2] = ms end
   end
   append(keys[3], keys[4], now_us, #records, count_header(#records) .. table.concat(records))

@@ -51,7 +51,7 @@ def body_of(case: dict[str, Any]) -> bytes:
     return text.encode()
 
 
-@pytest.mark.parametrize("case", corpus())
+@pytest.mark.parametrize("case", list(corpus()))
 def test_bad_input_gets_the_answer_that_is_written_beside_it(gateway: GatewayUnderTest, case: dict[str, Any]) -> None:
     answer = gateway.call(
         case.get("method", "POST"), case.get("path", INGEST), content=body_of(case),
@@ -93,7 +93,9 @@ def test_a_right_public_id_with_a_wrong_secret_is_401(gateway: GatewayUnderTest)
     assert answer.json()["detail"] == "no such API key"
 
 
-@pytest.mark.parametrize("path", ["/", "/nowhere", "/api/v1/events", INGEST + "/", "/api/v1/keys/x/y/z", "/%00", "/a%2e"])
+@pytest.mark.parametrize(
+    "path", ["/", "/nowhere", "/api/v1/events", INGEST + "/", "/api/v1/keys/x/y/z", "/%00", "/a%2e"]
+)
 def test_a_path_that_is_not_there_is_404(gateway: GatewayUnderTest, path: str) -> None:
     assert refusal(gateway.call("GET", path)) == (404, "not-found")
 
@@ -128,7 +130,7 @@ def too_large_bodies() -> Iterator[Any]:
     )
 
 
-@pytest.mark.parametrize("request_parts", too_large_bodies())
+@pytest.mark.parametrize("request_parts", list(too_large_bodies()))
 def test_a_body_above_5_mib_is_413_however_it_comes(gateway: GatewayUnderTest, request_parts: dict[str, Any]) -> None:
     headers = {"Content-Type": "application/json", **request_parts.get("headers", {})}
     answer = gateway.call("POST", BATCH, content=request_parts["content"], headers=headers)
@@ -146,7 +148,14 @@ def test_a_body_of_exactly_5_mib_is_taken(gateway: GatewayUnderTest) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{}", gzip.compress(b"{}")[:-3], gzip.compress(b"{}") + b"x", zlib.compress(b"{}"), b"\x1f\x8b" + b"\0" * 40],
+    [
+        b"",
+        b"{}",
+        gzip.compress(b"{}")[:-3],
+        gzip.compress(b"{}") + b"x",
+        zlib.compress(b"{}"),
+        b"\x1f\x8b" + b"\0" * 40,
+    ],
     ids=["nothing", "plain", "cut", "more", "zlib", "garbage"],
 )
 def test_a_broken_gzip_stream_is_400(gateway: GatewayUnderTest, body: bytes) -> None:
@@ -155,7 +164,7 @@ def test_a_broken_gzip_stream_is_400(gateway: GatewayUnderTest, body: bytes) -> 
 
 @pytest.mark.parametrize("path", [INGEST, BATCH, KEYS])
 def test_a_large_bad_body_gets_a_small_answer_that_holds_nothing_of_it(gateway: GatewayUnderTest, path: str) -> None:
-    for filler in ("hunter2" * 4300, "\\u00e9" * 5000):
+    for filler in ("hunter2" * 2000, "\\u00e9" * 2500):
         for body in (
             f'"{filler}"',
             f'{{"{filler}": 1}}',
@@ -191,7 +200,7 @@ def test_a_sane_request_id_comes_back(gateway: GatewayUnderTest, request_id: str
         assert answer.headers["x-request-id"] == request_id
 
 
-@pytest.mark.parametrize("request_id", ["", "a" * 129, "two words", "<script>", "é", "a\tb", "quote\""])
+@pytest.mark.parametrize("request_id", ["", "a" * 129, "two words", "<script>", "é", "a\tb", 'quote"'])
 def test_another_request_id_is_replaced_by_a_new_one(gateway: GatewayUnderTest, request_id: str) -> None:
     headers: Any = {"X-Request-ID": request_id.encode("latin-1")}
     answer = gateway.call("POST", INGEST, json=new_event(), headers=headers)
@@ -232,10 +241,11 @@ def test_headers_that_do_not_end_in_time_are_408_and_silent_connections_are_clos
 def test_a_kept_connection_is_not_held_by_a_part_of_a_second_request(gateway: GatewayUnderTest) -> None:
     with gateway.connection() as kept:
         kept.sendall(b"GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n")
-        assert b"200 OK" in kept.recv(10_000)
+        assert read_answer(kept)[0] == 200
         kept.sendall(b"\r\n")  # an empty line before a request is allowed; uvicorn then forgets its own time-out
         began = time.monotonic()
-        assert kept.recv(1) == b"" or read_answer(kept)[0] == 408
+        assert read_answer(kept)[0] == 408
+        assert kept.recv(1) == b""
         assert time.monotonic() - began < BODY_SECONDS + 3
 
 
@@ -243,7 +253,7 @@ def test_a_kept_connection_may_send_many_requests_over_more_than_the_deadline(ga
     with gateway.connection() as kept:
         for _ in range(6):
             kept.sendall(b"GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n")
-            assert kept.recv(10_000).startswith(b"HTTP/1.1 200")
+            assert read_answer(kept)[0] == 200
             time.sleep(BODY_SECONDS / 4)
 
 
@@ -261,7 +271,8 @@ def test_a_large_body_in_the_packet_of_a_small_head_is_no_large_head(gateway: Ga
         body = json.dumps(new_event(payload={"a": "x" * 150_000})).encode()
         sock.sendall(
             f"POST {INGEST} HTTP/1.1\r\nHost: t\r\nX-API-Key: {gateway.key}\r\n"
-            f"Connection: close\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+            f"Connection: close\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+            + body
         )
         assert read_answer(sock)[0] == 202
 
@@ -271,7 +282,7 @@ def test_a_refused_upload_is_read_on_for_a_while_and_no_longer(gateway: GatewayU
         sock.sendall(f"POST {BATCH} HTTP/1.1\r\nHost: t\r\nContent-Length: 900000000\r\n\r\n".encode())
         assert sock.recv(10_000).startswith(b"HTTP/1.1 401")
         began = time.monotonic()
-        with pytest.raises(OSError, match="reset|pipe|abort"):
+        with pytest.raises(OSError, match=r"reset|pipe|abort"):
             while time.monotonic() - began < 10:
                 sock.sendall(b"x")
                 time.sleep(0.05)
@@ -299,7 +310,9 @@ def test_the_documentation_shows_both_ingest_calls_and_loads_nothing_from_elsewh
     schema = gateway.http.get("/openapi.json").json()
     for path in (INGEST, BATCH):
         operation = schema["paths"][path]["post"]
-        assert {"200", "202", "400", "401", "403", "408", "413", "415", "422", "429", "503"} <= set(operation["responses"])
+        assert {"200", "202", "400", "401", "403", "408", "413", "415", "422", "429", "503"} <= set(
+            operation["responses"]
+        )
         assert operation["security"]
     assert "example" in json.dumps(schema["paths"][INGEST])
     assert {"/api/v1/keys/", "/api/v1/keys/{public_id}", "/api/v1/keys/{public_id}/rotate"} <= set(schema["paths"])
@@ -331,9 +344,8 @@ def _assets(page: str) -> list[str]:
 def test_a_client_that_leaves_in_the_middle_of_a_body_does_no_harm(gateway: GatewayUnderTest) -> None:
     for _ in range(5):
         with gateway.connection() as gone:
-            gone.sendall(
-                f"POST {INGEST} HTTP/1.1\r\nHost: t\r\nX-API-Key: {gateway.key}\r\nContent-Length: 99\r\n\r\n{{".encode()
-            )
+            head = f"POST {INGEST} HTTP/1.1\r\nHost: t\r\nX-API-Key: {gateway.key}\r\nContent-Length: 99\r\n\r\n"
+            gone.sendall(head.encode() + b"{")
     answer: httpx2.Response = gateway.ingest(new_event())
     assert answer.status_code == 202
     assert "Traceback" not in gateway.service.logs()

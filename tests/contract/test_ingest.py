@@ -59,7 +59,9 @@ def statuses(answer: httpx2.Response) -> list[str]:
 
 
 def test_an_event_is_accepted_and_kept_as_it_was_sent(gateway: GatewayUnderTest, streams: Any) -> None:
-    body = b'{"event_id":"as-sent","event_type":"a.b:c/d_e-1","payload": {"n" : 1.10, "s": "\\u00e9 \xf0\x9f\x8e\x89"} }'
+    body = (
+        b'{"event_id":"as-sent","event_type":"a.b:c/d_e-1","payload": {"n" : 1.10, "s": "\\u00e9 \xf0\x9f\x8e\x89"} }'
+    )
     answer = gateway.post(INGEST, body)
     assert answer.status_code == 202
     assert answer.headers["content-type"] == "application/json"
@@ -191,7 +193,9 @@ def test_a_chunked_body_is_taken(gateway: GatewayUnderTest) -> None:
     assert answer.status_code == 202
 
 
-@pytest.mark.parametrize("headers", [{"X-API-Key": "{}"}, {"Authorization": "Bearer {}"}, {"authorization": "bearer {}"}])
+@pytest.mark.parametrize(
+    "headers", [{"X-API-Key": "{}"}, {"Authorization": "Bearer {}"}, {"authorization": "bearer {}"}]
+)
 def test_a_key_is_taken_from_either_header(gateway: GatewayUnderTest, headers: dict[str, str]) -> None:
     sent = {name: value.format(gateway.key) for name, value in headers.items()}
     assert gateway.ingest(new_event(), key=None, headers=sent).status_code == 202
@@ -202,7 +206,9 @@ def test_key_checked_answers_carry_the_limit_and_what_is_left(gateway: GatewayUn
     answers = [gateway.ingest(new_event(), key=key), gateway.post(INGEST, b"{", key=key), gateway.batch([], key=key)]
     assert [answer.status_code for answer in answers] == [202, 400, 422]
     assert [answer.headers["ratelimit-policy"] for answer in answers] == ['"key";q=3;w=60'] * 3
-    assert [answer.headers["ratelimit"].partition(";t=")[0] for answer in answers] == [f'"key";r={n}' for n in (2, 1, 0)]
+    assert [answer.headers["ratelimit"].partition(";t=")[0] for answer in answers] == [
+        f'"key";r={n}' for n in (2, 1, 0)
+    ]
     refused = gateway.ingest(new_event(), key=key)
     assert refusal(refused) == (429, "rate-limited")
     assert 1 <= int(refused.headers["retry-after"]) <= 60

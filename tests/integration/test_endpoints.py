@@ -21,6 +21,7 @@ from deploy.servers_file import (
 from shared.errors import SettingsError
 from shared.settings import load_settings
 from tests.no_settings import forget_settings
+from tests.waiting import eventually
 
 SERVERS = RunningServers(
     pid=os.getpid(),
@@ -88,6 +89,13 @@ def test_the_servers_of_a_weir_up_that_ended_are_not_used(tmp_path: Path) -> Non
     assert read_servers_file(tmp_path) is None
     with pytest.raises(SettingsError, match="start `weir up`"):
         _ = resolved(data_dir=tmp_path).redis_url
+
+
+def test_a_weir_up_that_ended_counts_as_ended_before_anyone_has_reaped_it(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        write_servers_file(tmp_path, RunningServers(ended.pid, "redis://up/0", *["postgresql://h/d"] * 4))
+        eventually(lambda: read_servers_file(tmp_path) is None, what="it counts as ended")
+        assert Path(f"/proc/{ended.pid}").exists()
 
 
 def test_what_is_written_is_private_and_read_back(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from stream_processor.partitions import DayPartitions
 from stream_processor.storage import store
 from tests.fault_proxy import FaultProxy, Strike
 from tests.pipeline import (
@@ -208,3 +209,11 @@ def test_partitions_are_made_ahead(pipeline: Pipeline, database_url: str) -> Non
             parent, parent,
         )  # fmt: skip
         assert made == 4
+
+
+def test_any_number_of_processors_may_meet_a_new_day_together(database_url: str) -> None:
+    makers = [DayPartitions(lambda: connect(database_url)) for _ in range(6)]
+    with ThreadPoolExecutor(len(makers)) as pool:
+        for day in range(20_000, 20_006):
+            list(pool.map(lambda maker, day=day: maker.ensure("events", [day]), makers))
+    assert value(database_url, "SELECT count(*) FROM pg_inherits WHERE inhparent = 'events'::regclass") == 6

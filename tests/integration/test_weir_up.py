@@ -1,6 +1,7 @@
 """`weir up` starts everything, keeps it up, stops it, and however it ends leaves no process and loses nothing."""
 
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -15,7 +16,7 @@ import pytest
 from deploy.embedded import binaries
 from tests import processes
 from tests.ordinary_user import ORDINARY_USER, copy_all_for_everyone, python_for_everyone
-from tests.producer import Producer, assert_nothing_lost_or_twice, producing
+from tests.producer import assert_nothing_lost_or_twice, producing
 from tests.waiting import eventually
 from tests.weir_up import DEATH_SECONDS, PROJECT, STOP_SECONDS, WEIR, WeirUp
 
@@ -130,6 +131,19 @@ def test_ctrl_c_stops_all_within_10_s_even_when_services_hang(up: WeirUp) -> Non
     assert not (up.data_dir / "servers.json").exists()
 
 
+def test_ctrl_c_while_it_starts_stops_it_and_the_next_start_is_the_first(tmp_path: Path) -> None:
+    up = WeirUp(tmp_path / "data")
+    try:
+        up.launch()
+        eventually(lambda: (up.data_dir / "redis" / "password").exists(), what="it starts the servers")
+        up.stop()
+        assert "up in" not in up.output
+        up.start()
+        assert "first key" in up.output
+    finally:
+        up.close()
+
+
 def test_a_service_that_runs_but_is_never_ready_is_told_of(shared_up: WeirUp) -> None:
     if shared_up.pid:
         shared_up.stop()
@@ -177,14 +191,19 @@ def test_urls_replace_the_embedded_servers(given: WeirUp, database_url: str) -> 
 def test_a_service_that_crashes_again_and_again_ends_all_with_a_word(given: WeirUp) -> None:
     given.start()
     os.kill(given.find("gateway run"), signal.SIGKILL)
-    with socket.socket() as thief:
-        thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        eventually(lambda: thief.connect_ex(("127.0.0.1", given.gateway_port)) != 0, what="the gateway is gone")
+    eventually(lambda: not given.is_ready(given.gateway), what="the gateway is gone")
     with socket.create_server(("127.0.0.1", given.gateway_port)):
         assert given.wait(60) == 1
     assert given.errors.startswith("weir: gateway crashed 6 times within 60 s, the last time with code ")
     assert given.errors.count("\n") == 1
     assert not given.processes()
+
+
+def test_whoever_reads_its_output_may_go_away(given: WeirUp) -> None:
+    given.launch("sh", "-c", f"{shlex.join([*WEIR, 'up'])} | head -n 3")
+    assert given.wait(30) == 0
+    assert not given.processes()
+    assert not (given.data_dir / "servers.json").exists()
 
 
 @pytest.mark.skipif(not processes.as_root(), reason="only root can become another user; an ordinary user is one")

@@ -1,0 +1,1 @@
+"""What operators do with failed events; `deploy/cli/failed.py` is its command line."""

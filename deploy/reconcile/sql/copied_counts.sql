@@ -1,0 +1,4 @@
+-- Accepted counts that were moved from Redis. Index: rollup_accepted_minute_pkey.
+SELECT (extract(epoch FROM bucket_start) / 60)::bigint, client_id, shard, accepted FROM rollup_accepted_minute
+WHERE bucket_start >= %(from_at)s AND bucket_start < %(to_at)s
+  AND (%(client_id)s::text IS NULL OR client_id = %(client_id)s)

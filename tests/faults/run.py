@@ -1,0 +1,137 @@
+"""One run: producers post, faults strike, the system drains by itself, the oracle judges."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from tests.faults.fault import Fault
+from tests.faults.oracle import Verdict, judge
+from tests.faults.reconcile import reconcile
+from tests.faults.scene import Scene, scene
+
+DRAIN_SECONDS = 60.0
+"""In which everything that was accepted must be stored or given up, once nobody posts and nothing is broken."""
+FLOW_SECONDS = 20.0
+"""In which events must be stored again once a fault is over."""
+_IN_QUICK_SUCCESSION = 0.3
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is made of; the seed decides which faults strike, in which order, and how."""
+
+    seed: str
+    events: int
+    """To be acknowledged at least."""
+    faults: Sequence[Fault]
+    events_per_second: float
+    seconds: float
+    """No fault strikes after so long."""
+    on_small_disks: bool
+
+
+@dataclass
+class Result:
+    """What came of it."""
+
+    verdict: Verdict
+    struck: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+    drain_seconds: float = 0.0
+    versions: tuple[str, ...] = ()
+
+
+def draw(seed: str, kinds: Sequence[Fault], count: int) -> list[Fault]:
+    """So many faults by chance, each kind before any comes again."""
+    chance = Random(f"{seed}:faults")
+    drawn: list[Fault] = []
+    while len(drawn) < count:
+        drawn += chance.sample(list(kinds), len(kinds))
+    return drawn[:count]
+
+
+def run(plan: Plan, folder: Path, tell: Callable[[str], None]) -> Result:
+    """Blocks for as long as it takes. Raises nothing for a broken promise: the verdict says which."""
+    began = time.monotonic()
+    with scene(
+        folder, plan.seed, events_per_second=plan.events_per_second, on_small_disks=plan.on_small_disks
+    ) as field_of_fire:
+        result = Result(Verdict(), versions=(field_of_fire.redis.version, field_of_fire.postgres.version))
+        field_of_fire.producers.start()
+        try:
+            _strike_all(plan, field_of_fire, result, tell, began)
+            _await_acknowledged(plan, field_of_fire, tell)
+        finally:
+            field_of_fire.producers.stop()
+        broken = result.verdict.violations
+        if field_of_fire.producers.failed is not None:
+            broken.append(f"the producers failed: {field_of_fire.producers.failed!r}")
+        result.drain_seconds = _drain(field_of_fire, broken)
+        tell(f"drained in {result.drain_seconds:.1f} s; {field_of_fire.log.acknowledged} acknowledged; now the oracle")
+        judged = judge(field_of_fire)
+        judged.violations[:0] = broken
+        judged.violations += reconcile(field_of_fire)
+        result.verdict = judged
+    result.seconds = time.monotonic() - began
+    return result
+
+
+def _strike_all(plan: Plan, target: Scene, result: Result, tell: Callable[[str], None], began: float) -> None:
+    _await_flow(target, 0)
+    for number, fault in enumerate(plan.faults, start=1):
+        if time.monotonic() - began > plan.seconds:
+            tell(f"the time is up before fault {number}")
+            return
+        chance = Random(f"{plan.seed}:{number}")
+        started = time.monotonic()
+        try:
+            word = fault.inject(target, chance) or ""
+            result.struck[fault.name] += 1
+        except AssertionError as error:
+            word = f"could not be injected: {error}"
+            result.verdict.violations.append(f"fault {number} {fault.name} {word}")
+        seconds = time.monotonic() - started
+        target.links.heal()
+        for news in target.revive():
+            result.verdict.violations.append(f"fault {number} {fault.name}: {news}")
+        recovered = ""
+        if chance.random() > _IN_QUICK_SUCCESSION:
+            flow_seconds = _await_flow(target, target.settled())
+            recovered = f", stored again after {flow_seconds:.1f} s"
+            if flow_seconds > FLOW_SECONDS:
+                result.verdict.violations.append(
+                    f"fault {number} {fault.name}: nothing was stored for {flow_seconds:.0f} s after it"
+                )
+        acknowledged = target.log.acknowledged
+        tell(
+            f"{number}/{len(plan.faults)} {fault.name} {word} [{seconds:.1f} s{recovered}] {acknowledged} acknowledged"
+        )
+
+
+def _await_flow(target: Scene, before: int) -> float:
+    """Seconds until more is settled than `before`; it gives up after three times what is allowed."""
+    began = time.monotonic()
+    while target.settled() <= before and time.monotonic() - began < 3 * FLOW_SECONDS:
+        time.sleep(0.05)
+    return time.monotonic() - began
+
+
+def _await_acknowledged(plan: Plan, target: Scene, tell: Callable[[str], None]) -> None:
+    while target.log.acknowledged < plan.events and target.producers.failed is None:
+        tell(f"all faults have struck; {target.log.acknowledged} of {plan.events} acknowledged")
+        deadline = time.monotonic() + 10
+        while target.log.acknowledged < plan.events and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+
+def _drain(target: Scene, violations: list[str]) -> float:
+    began = time.monotonic()
+    while not target.is_drained():
+        if time.monotonic() - began > DRAIN_SECONDS:
+            violations.append(f"not drained after {DRAIN_SECONDS:.0f} s: {target.backlog()}")
+            break
+        time.sleep(0.05)
+    return time.monotonic() - began
