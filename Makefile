@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check bench lock clean
+.PHONY: help setup up test check faults bench lock clean
 
 # More arguments for the program behind a target: make up ARGS="--gateway-port 9000", make test ARGS="-k keys -x"
 ARGS ?=
@@ -34,6 +34,9 @@ check: setup-dev ## format, lint, strict types, import rules, documentation, con
 	$(if $(DOC_TESTS),$(BIN)/python -m pytest -q $(DOC_TESTS))
 	$(if $(COMPOSE),$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec $(COMPOSE))
 	$(if $(DOCKERFILES),$(BIN)/hadolint $(DOCKERFILES))
+
+faults: setup-dev ## hurt everything while events flow, and look what was kept; ARGS="--seed 7 --events 1000000 --faults 200"
+	@exec $(BIN)/python -m tests.faults $(ARGS)
 
 bench: setup-dev ## measure throughput, latency and memory on fresh servers
 	@exec $(BIN)/python -m tests.bench $(ARGS)

@@ -49,7 +49,7 @@ class _Flow:
 
 
 class FaultProxy:
-    """Stands before a server on loopback, given by URL; its own `url` leads through it. Methods are safe at any time."""
+    """Stands before a server on loopback, given by URL; its own `url` leads through it. Safe for several threads."""
 
     def __init__(self, url: str) -> None:
         self._behind = urlsplit(url)

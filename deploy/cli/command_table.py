@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "load": ("deploy.cli.load", "Send events and measure what becomes of them."),
     "failed": ("deploy.cli.failed", "See failed events, put them back, or let them go."),
     "streams": ("deploy.cli.streams", "Show length, lag and age of the streams."),
+    "reconcile": ("deploy.cli.reconcile", "Prove that nothing is lost and nothing twice."),
     "db": ("deploy.cli.db", "Apply the migrations, or show how they stand."),
     "doctor": ("deploy.cli.doctor", "Say what is wrong with the environment and how to mend it."),
     "config": ("deploy.cli.config", "Show every setting, its value and where it came from."),

@@ -48,8 +48,7 @@ class Readings:
 
     counted_before: Mapping[Account, int]
     counted_after: Mapping[Account, int]
-    copied: Mapping[Account, int]
-    """The counts that PostgreSQL has."""
+    """Both with the counts that PostgreSQL has: a count is in Redis, in PostgreSQL or, for a while, in both."""
     intake: Mapping[Account, Intake]
     in_flight: Mapping[Account, int]
     """In an entry of the event stream that no committed transaction has stored."""
@@ -73,7 +72,7 @@ def judge_balance(readings: Readings, first_minute: int) -> Balance:
     """Compare the two sides; minutes before ``first_minute``, when counting began, have no count to compare with."""
     accounts = {
         account
-        for account in {*readings.counted_before, *readings.copied, *readings.intake, *readings.in_flight}
+        for account in {*readings.counted_after, *readings.counted_before, *readings.intake, *readings.in_flight}
         if account[0] >= first_minute and account[1]  # no client: an entry of another hand, that nobody accepted
     }
     open_accounts = {account for account in accounts if _is_open(readings, account)}
@@ -82,7 +81,7 @@ def judge_balance(readings: Readings, first_minute: int) -> Balance:
     return Balance(
         accounts=len(judged),
         open_accounts=len(open_accounts),
-        accepted=sum(_accepted(readings, account) or 0 for account in judged),
+        accepted=sum(readings.counted_before.get(account, 0) for account in judged),
         stored=sum(intake.stored for intake in intakes),
         duplicates=sum(intake.duplicates for intake in intakes),
         failed=sum(intake.failed for intake in intakes),
@@ -97,19 +96,12 @@ def minute_time(minute: int) -> datetime:
 
 
 def _is_open(readings: Readings, account: Account) -> bool:
-    return readings.counted_after.get(account, 0) > readings.counted_before.get(account, 0) and (
-        readings.counted_after[account] > readings.copied.get(account, 0)
-    )
-
-
-def _accepted(readings: Readings, account: Account) -> int | None:
-    counts = [counts[account] for counts in (readings.counted_before, readings.copied) if account in counts]
-    return max(counts, default=None)
+    return readings.counted_after.get(account, 0) > readings.counted_before.get(account, 0)
 
 
 def _difference(readings: Readings, account: Account) -> Difference | None:
     minute, client_id = account
-    accepted, intake = _accepted(readings, account), readings.intake.get(account, Intake())
+    accepted, intake = readings.counted_before.get(account), readings.intake.get(account, Intake())
     in_flight = readings.in_flight.get(account, 0)
     off = (accepted or 0) - intake.total - in_flight
     if off == 0:

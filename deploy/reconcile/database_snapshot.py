@@ -72,7 +72,7 @@ class DatabaseSnapshot:
     def days(self, scope: Scope) -> list[tuple[str, date, int, int, int]]:
         """Client, day, and its rows, ids and rollup."""
         rows = self.ask("days", from_day=scope.from_at, to_day=scope.to_at, client_id=scope.client_id)
-        return [(client_id, day, *counts) for client_id, day, *counts in rows]  # type: ignore[misc]
+        return [(client_id, day, stored, ids, rolled) for client_id, day, stored, ids, rolled in rows]
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import cast
 
 import redis
 
@@ -17,6 +18,7 @@ _PAGE = 8
 """Entries a page: one may hold two megabytes."""
 
 Progress = Callable[[int], None]
+Page = list[tuple[bytes, dict[bytes, bytes]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +80,10 @@ def remembered_ids(client: redis.Redis, shards: int, account: Account) -> set[st
 def entries_of(client: redis.Redis, keys: StreamKeys) -> Iterator[tuple[str, bytes]]:
     """Id and content of each entry of a stream, oldest first. Raises redis.RedisError."""
     after = "-"
-    while page := client.xrange(keys.stream, min=after, count=_PAGE):
-        for entry_id, fields in page:  # type: ignore[union-attr]  # redis-py's type covers its asyncio client too
+    while page := cast(Page, client.xrange(keys.stream, min=after, count=_PAGE)):
+        for entry_id, fields in page:
             yield entry_id.decode(), fields.get(b"e", b"")
-        after = f"({page[-1][0].decode()}"  # type: ignore[index]
+        after = f"({page[-1][0].decode()}"
 
 
 def _count(blob: bytes) -> Counter[Account]:

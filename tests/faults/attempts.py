@@ -62,7 +62,7 @@ class AttemptLog:
     requests: dict[str, int] = field(default_factory=dict)
     """The status of each request by its X-Request-ID; 0 where no answer came."""
     secrets: set[str] = field(default_factory=set)
-    """What must be found nowhere."""
+    """What must be found nowhere: the beginnings of all planted ones, and those of the producers' keys."""
     attempts: int = 0
     acknowledged: int = 0
     _histories: dict[str, bytes] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What was taken away on purpose, to the last event: an emptied Redis and dropped partitions may not count as losses."""
+"""What was taken away on purpose, to the last event: an emptied Redis and dropped partitions are no losses."""
 
 from dataclasses import dataclass, field
 from typing import Any

@@ -15,6 +15,8 @@ from tests.faults.sent_events import EventMaker, SentEvent
 CLIENTS = ("acme", "blue-river", "carrier:9", "limited")
 """The last one's key has a low rate limit, so that some of what is refused is refused for that."""
 LIMIT = 30
+MARK = f"planted{secrets.token_hex(4)}"
+"""How every secret begins that is sent where it must not be kept."""
 _MAX_BATCH = 400
 
 
@@ -38,7 +40,7 @@ class Producers:
 
     def stop(self) -> None:
         """Ask all to end, and wait until what is in flight has its answer or has none."""
-        self._pace.stopping = True
+        self._loop.call_soon_threadsafe(self._pace.stop)
         self._thread.join(60)
         assert not self._thread.is_alive(), "the producers do not end"
 
@@ -71,7 +73,7 @@ class Producers:
         self, name: str, client_id: str, step: Callable[[Poster, EventMaker, Random], Awaitable[None]]
     ) -> None:
         random = Random(f"{self._seed}:{name}")
-        poster, maker = self._poster(client_id, random), EventMaker(name, random)
+        poster, maker = self._poster(client_id, random), EventMaker(f"{self._seed}-{name}", random)
         while not self._pace.stopping:
             await step(poster, maker, random)
         poster.close()
@@ -127,8 +129,7 @@ class Producers:
         async def step(poster: Poster, maker: EventMaker, random: Random) -> None:
             if not await self._pace.rest(0.7):
                 return
-            secret, word = new_secret(), f"planted{secrets.token_hex(12)}"
-            self.log.secrets |= {secret, word}
+            secret, word = MARK + new_secret()[len(MARK) :], MARK + secrets.token_hex(12)
             headers, path = random.choice([
                 ({"Authorization": f"Bearer {format_key(new_public_id(), secret)}"}, BATCH),
                 ({"X-API-Key": format_key(new_public_id(), secret)}, BATCH),

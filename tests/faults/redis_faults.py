@@ -8,9 +8,13 @@ from tests.faults.scene import Scene
 
 @fault("Redis is emptied: streams, groups, totals and the early filter are gone")
 def redis_emptied(scene: Scene, chance: Random) -> str:
-    del chance
+    """While PostgreSQL cannot be heard, so that some events wait: in the stream, and in the processors' hands."""
+    scene.links.processor_postgres.pause()
+    last(chance.uniform(0, 1.5))
     with scene.redis_client() as client:
-        return f"{scene.losses.empty(client)} events with it"
+        lost = scene.losses.empty(client)
+    scene.links.processor_postgres.resume()
+    return f"{lost} events with it"
 
 
 @fault("Redis is at its maxmemory: it takes nothing in, and hands out what it has")

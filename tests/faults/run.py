@@ -56,31 +56,28 @@ def draw(seed: str, kinds: Sequence[Fault], count: int) -> list[Fault]:
 def run(plan: Plan, folder: Path, tell: Callable[[str], None]) -> Result:
     """Blocks for as long as it takes. Raises nothing for a broken promise: the verdict says which."""
     began = time.monotonic()
-    with scene(
-        folder, plan.seed, events_per_second=plan.events_per_second, on_small_disks=plan.on_small_disks
-    ) as field_of_fire:
-        result = Result(Verdict(), versions=(field_of_fire.redis.version, field_of_fire.postgres.version))
-        field_of_fire.producers.start()
-        try:
-            _strike_all(plan, field_of_fire, result, tell, began)
-            _await_acknowledged(plan, field_of_fire, tell)
-        finally:
-            field_of_fire.producers.stop()
+    with scene(folder, on_small_disks=plan.on_small_disks) as target:
+        result = Result(Verdict(), versions=(target.redis.version, target.postgres.version))
         broken = result.verdict.violations
-        if field_of_fire.producers.failed is not None:
-            broken.append(f"the producers failed: {field_of_fire.producers.failed!r}")
-        result.drain_seconds = _drain(field_of_fire, broken)
-        tell(f"drained in {result.drain_seconds:.1f} s; {field_of_fire.log.acknowledged} acknowledged; now the oracle")
-        judged = judge(field_of_fire)
-        judged.violations[:0] = broken
-        judged.violations += reconcile(field_of_fire)
-        result.verdict = judged
+        producers = target.start_producers(plan.seed, plan.events_per_second)
+        try:
+            _strike_all(plan, target, result, tell, began)
+            _await_acknowledged(plan, target, tell)
+        finally:
+            producers.stop()
+        if producers.failed is not None:
+            broken.append(f"the producers failed: {producers.failed!r}")
+        result.drain_seconds = drain(target, broken)
+        tell(f"drained in {result.drain_seconds:.1f} s; {target.log.acknowledged} acknowledged; now the oracle")
+        result.verdict = judge(target)
+        result.verdict.violations[:0] = broken
+        result.verdict.violations += reconcile(target)
     result.seconds = time.monotonic() - began
     return result
 
 
 def _strike_all(plan: Plan, target: Scene, result: Result, tell: Callable[[str], None], began: float) -> None:
-    _await_flow(target, 0)
+    await_flow(target, 0)
     for number, fault in enumerate(plan.faults, start=1):
         if time.monotonic() - began > plan.seconds:
             tell(f"the time is up before fault {number}")
@@ -99,7 +96,7 @@ def _strike_all(plan: Plan, target: Scene, result: Result, tell: Callable[[str],
             result.verdict.violations.append(f"fault {number} {fault.name}: {news}")
         recovered = ""
         if chance.random() > _IN_QUICK_SUCCESSION:
-            flow_seconds = _await_flow(target, target.settled())
+            flow_seconds = await_flow(target, target.settled())
             recovered = f", stored again after {flow_seconds:.1f} s"
             if flow_seconds > FLOW_SECONDS:
                 result.verdict.violations.append(
@@ -111,7 +108,7 @@ def _strike_all(plan: Plan, target: Scene, result: Result, tell: Callable[[str],
         )
 
 
-def _await_flow(target: Scene, before: int) -> float:
+def await_flow(target: Scene, before: int) -> float:
     """Seconds until more is settled than `before`; it gives up after three times what is allowed."""
     began = time.monotonic()
     while target.settled() <= before and time.monotonic() - began < 3 * FLOW_SECONDS:
@@ -127,7 +124,8 @@ def _await_acknowledged(plan: Plan, target: Scene, tell: Callable[[str], None]) 
             time.sleep(0.05)
 
 
-def _drain(target: Scene, violations: list[str]) -> float:
+def drain(target: Scene, violations: list[str]) -> float:
+    """Wait until nothing is left; the seconds that took. What takes longer than it may is a violation."""
     began = time.monotonic()
     while not target.is_drained():
         if time.monotonic() - began > DRAIN_SECONDS:

@@ -25,7 +25,7 @@ from shared.redis_keys import ShardKeys
 from tests.fault_proxy import FaultProxy
 from tests.faults.attempts import AttemptLog
 from tests.faults.losses import Losses
-from tests.faults.producers import CLIENTS, LIMIT, Producers
+from tests.faults.producers import CLIENTS, LIMIT, MARK, Producers
 from tests.faults.service import Service
 from tests.faults.small_disk import SmallDisk
 
@@ -73,6 +73,13 @@ class Scene:
     log: AttemptLog
     producers: Producers = field(init=False)
     keys: dict[str, str] = field(default_factory=dict)
+
+    def start_producers(self, seed: str, events_per_second: float) -> Producers:
+        """New ones, which send events of their own; the same seed sends the same."""
+        gateways = [proxy.url for proxy in self.links.client_gateway]
+        self.producers = Producers(seed, self.keys, gateways, self.log, events_per_second)
+        self.producers.start()
+        return self.producers
 
     def redis_client(self) -> "redis.Redis":
         """Past all proxies."""
@@ -127,7 +134,7 @@ class Scene:
 
 
 @contextmanager
-def scene(folder: Path, seed: str, *, events_per_second: float, on_small_disks: bool) -> Iterator[Scene]:
+def scene(folder: Path, *, on_small_disks: bool) -> Iterator[Scene]:
     """Everything up, and nobody posting yet."""
     with ExitStack() as stack:
         disks = {}
@@ -144,9 +151,7 @@ def scene(folder: Path, seed: str, *, events_per_second: float, on_small_disks: 
             service.start()
         set_up.await_gateways()
         set_up.keys = asyncio.run(_make_keys(postgres.url, set_up.environment["SECRET_KEY"].encode()))
-        set_up.log.secrets |= {key.rpartition("_")[2] for key in set_up.keys.values()}
-        gateways = [proxy.url for proxy in set_up.links.client_gateway]
-        set_up.producers = Producers(seed, set_up.keys, gateways, set_up.log, events_per_second)
+        set_up.log.secrets |= {MARK} | {key.rpartition("_")[2] for key in set_up.keys.values()}
         yield set_up
 
 

@@ -4,6 +4,7 @@ import io
 import json
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from tests.pipeline import (
     stored_ids,
     value,
 )
+from tests.waiting import eventually
 
 NOTHING_LEFT = "SELECT count(*) FROM events JOIN failed_events USING (client_id, event_id)"
 
@@ -68,7 +70,12 @@ def test_poison_fails_is_replayed_fails_again_and_the_third_time_must_be_forced(
     life.send(block(event("bad", POISON), event("good")))
     assert stored_ids(database_url) == ["good"]
     (listed,) = weir("list")
-    assert (listed["event_id"], listed["reason"], listed["attempts"], listed["replays"]) == ("bad", "invalid_data", 1, 0)
+    assert (listed["event_id"], listed["reason"], listed["attempts"], listed["replays"]) == (
+        "bad",
+        "invalid_data",
+        1,
+        0,
+    )
     id_ = str(listed["id"])
     assert weir("show", id_)["payload"] == POISON.decode()
 
@@ -125,7 +132,12 @@ def test_a_failure_of_another_kind_starts_the_count_anew(life: Failing, weir: An
     weir("replay")
     life.pass_on()
     row = life.row()
-    assert (row["reason"], row["sqlstate"], row["same_kind_failures"], row["attempts"]) == ("invalid_data", "22P05", 1, 3)
+    assert (row["reason"], row["sqlstate"], row["same_kind_failures"], row["attempts"]) == (
+        "invalid_data",
+        "22P05",
+        1,
+        3,
+    )
 
 
 def test_an_event_under_way_is_not_replayed_twice(life: Failing, weir: Any, database_url: str) -> None:
@@ -197,6 +209,23 @@ def test_storing_and_failing_at_once_leave_the_event_in_one_place(life: Failing,
         with pytest.raises(psycopg.errors.QueryCanceled):  # it waits for what becomes of the event
             life.dead.pass_on()
     assert life.rows() == []
+
+
+def test_who_stores_an_event_waits_for_who_writes_it_down_as_failed(life: Failing, database_url: str) -> None:
+    put(life.redis, block(event("a", POISON)))
+    life.events.pass_on()
+    put(life.redis, block(event("a")))
+    entries, dead = life.dead.read(), life.dead.connection
+    with ThreadPoolExecutor() as threads:
+        with dead.transaction():
+            fresh = frozenset(entry.entry_id for entry in entries)
+            life.dead.sink.write(dead, life.dead.prepare(entries), fresh, isolate=False)
+            storing = threads.submit(life.events.pass_on)
+            eventually(lambda: value(database_url, "SELECT count(*) FROM pg_locks WHERE NOT granted"), what="one waits")
+        storing.result(10)
+    assert life.rows() == []
+    assert stored_ids(database_url) == ["a"]
+    assert counts(database_url) == {"stored": 1, "duplicates": 1, "failed": 0}
 
 
 def test_an_event_discarded_while_its_replay_is_lost_and_found_counts_as_stored(

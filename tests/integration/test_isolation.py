@@ -220,8 +220,8 @@ def test_a_block_of_a_later_version_is_not_guessed_at(pipeline: Pipeline) -> Non
 
 def test_failed_events_take_anything(redis_url: str, database_url: str) -> None:
     worst = (
-        "cl\0ient" * 1000, "i\0d" * 2000, "ty\0pe" * 2000, 2**63, -(2**62), bytes(range(256)), "r\0", "s\0", "d\0" * 9999,
-        2**40, 2**62,
+        "cl\0ient" * 1000, "i\0d" * 2000, "ty\0pe" * 2000, 2**63, -(2**62), bytes(range(256)), "r\0", "s\0",
+        "d\0" * 9999, 2**40, 2**62,
     )  # fmt: skip
     mine = ("acme", "bad", None, YEAR_10000_US, None, b"", "invalid_data", None, "", 1, 0)
     blob = msgspec.msgpack.encode([worst, mine, mine])

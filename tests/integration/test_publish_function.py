@@ -271,10 +271,11 @@ def test_a_server_that_lost_data_and_functions_is_served_like_a_new_one(url: str
 def test_nobody_is_told_that_events_are_stored_which_redis_lost(url: str, client: redis.Redis) -> None:
     async def act() -> None:
         async with async_redis(url, 2) as own:
-            published = await Publisher(own, config(), 0).publish(request(event("a")))
-            assert not await StorageWait(own).until_stored(published, 0, 0.05)
+            sent = request(event("a"))
+            published = await Publisher(own, config(), 0).publish(sent)
+            assert not await StorageWait(own).until_stored(published, sent.ids, 0, 0.05)
             client.flushall()
-            assert not await StorageWait(own).until_stored(published, 0, 5)
+            assert not await StorageWait(own).until_stored(published, sent.ids, 0, 5)
 
     asyncio.run(act())
 

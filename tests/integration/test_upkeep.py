@@ -54,7 +54,9 @@ def test_a_count_is_removed_only_as_it_was_copied(any_redis: EmbeddedUnderTest) 
         assert accepted(client) == {(1, "b"): 6}
 
 
-def test_counts_are_copied_when_their_minute_ended_and_removed_later(client: Any, redis_url: str, database_url: str) -> None:
+def test_counts_are_copied_when_their_minute_ended_and_removed_later(
+    client: Any, redis_url: str, database_url: str
+) -> None:
     publish(redis_url, request_of(frame("a"), frame("b")))
     counts = AcceptedCounts(client, 0)
     at = datetime.fromtimestamp(MINUTE * 60, UTC)
@@ -176,7 +178,9 @@ def test_redis_that_lost_its_data_removes_nothing_until_it_has_later_entries(
     assert prune(pipeline) == 1
 
 
-def test_a_large_remainder_goes_in_chunks(pipeline: Pipeline, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_remainder_goes_in_chunks(
+    pipeline: Pipeline, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("stream_processor.fence_pruning.CHUNK_ROWS", 3)
     monkeypatch.setattr("stream_processor.fence_pruning.MAX_CHUNKS", 2)
     for number in range(8):

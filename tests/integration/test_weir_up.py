@@ -135,7 +135,7 @@ def test_ctrl_c_while_it_starts_stops_it_and_the_next_start_is_the_first(tmp_pat
     up = WeirUp(tmp_path / "data")
     try:
         up.launch()
-        eventually(lambda: (up.data_dir / "redis" / "password").exists(), what="it starts the servers")
+        eventually((up.data_dir / "redis" / "password").exists, what="it starts the servers")
         up.stop()
         assert "up in" not in up.output
         up.start()
