@@ -127,12 +127,12 @@ class Settings(BaseSettings):
     body_timeout_seconds: float = setting("WEIR_BODY_TIMEOUT_SECONDS", 10,
         "Time a client has to send its headers and body.", ge=0.1, le=300)
     max_concurrency: int = setting("WEIR_MAX_CONCURRENCY", 1024,
-        "Connections a service holds at once; more are answered 503.", ge=1, le=65_536)
+        "Ingest requests the gateway has in hand at once; more are answered 503.", ge=1, le=65_536)
     drain_seconds: float = setting("WEIR_DRAIN_SECONDS", 8,
         "Time that work in hand has to end after SIGTERM.", ge=0, le=300)
 
     key_cache_seconds: float = setting("WEIR_KEY_CACHE_SECONDS", 2,
-        "Age at which a cached key is read again; a change takes effect within it.", ge=0, le=5)
+        "Age at which a cached key is read again; a change takes effect within twice as long.", ge=0, le=2)
     key_grace_seconds: float = setting("WEIR_KEY_GRACE_SECONDS", 3600,
         "Time that known keys go on working while PostgreSQL is down.", ge=0, le=604_800)
     redis_timeout_ms: int = setting("WEIR_REDIS_TIMEOUT_MS", 2000,

@@ -226,6 +226,7 @@ local function publish(keys, argv)
   if total > 0 then
     ms = append(keys[1], keys[2], now_us, total, count_header(#blocks) .. table.concat(blocks))
     remember(keys[5], fresh, ms)
+    redis.call('PEXPIRE', keys[5], math.ceil(ids_window_us / 500)) -- twice the window: nothing stays for ever
     -- Younger than an event means that Redis lost its data after it was accepted: see entry_state.
     if not counts[4] then redis.call('HSET', keys[2], 'born_ms', string.format('%.0f', math.floor(now_us / 1000))) end
     for account, n in pairs(accounts) do redis.call('HINCRBY', keys[7], account, n) end

@@ -20,7 +20,7 @@ _SECONDS_A_FAULT = 6.0
 def main() -> int:
     """Draws the faults, runs, prints the table; what was broken leaves its logs behind."""
     options = _options()
-    chosen, left_out = _choose(options.only, on_disk=options.disk)
+    chosen, left_out = _choose(options.only or list(all_faults()), options.without, on_disk=options.disk)
     plan = Plan(
         seed=options.seed,
         events=options.events,
@@ -47,12 +47,13 @@ def main() -> int:
     return 0
 
 
-def _choose(names: list[str] | None, *, on_disk: bool) -> tuple[list[Fault], dict[str, str]]:
-    """The faults that can strike here, and of the others why they cannot."""
+def _choose(names: list[str], without: list[str], *, on_disk: bool) -> tuple[list[Fault], dict[str, str]]:
+    """The faults that can strike here, and of the others why they do not."""
     faults = all_faults()
     why = "the servers' data lie on the machine's own disk (--disk)" if on_disk else small_disk.why_none()
-    left_out = {name: why for name in names or faults if why and faults[name].small_disk}
-    return [faults[name] for name in names or faults if name not in left_out], left_out
+    left_out = {name: why for name in names if why and faults[name].small_disk}
+    left_out |= dict.fromkeys(without, "as asked (--without)")
+    return [faults[name] for name in names if name not in left_out], left_out
 
 
 def _options() -> argparse.Namespace:
@@ -66,6 +67,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=3600, help="no fault strikes after so long [%(default)s]")
     parser.add_argument("--rate", type=float, help="events a second; chosen so that they last for all faults")
     parser.add_argument("--only", type=_names, metavar="NAME,…", help="kinds of faults; all, if not given")
+    parser.add_argument("--without", type=_names, default=[], metavar="NAME,…", help="kinds of faults to leave out")
     parser.add_argument("--disk", action="store_true", help="the machine's own disk under the servers, not small ones")
     parser.add_argument("--json", type=Path, metavar="PATH", help="where the result goes as a document")
     return parser.parse_args()

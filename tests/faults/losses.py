@@ -36,6 +36,8 @@ class Losses:
     """``client NUL event_id`` of those in the stream of a Redis that was emptied; they may be stored all the same."""
     requests: set[str] = field(default_factory=set)
     """The ids of requests whose audit records were there."""
+    emptied: int = 0
+    """How often Redis was."""
     entries: list[tuple[str, int]] = field(default_factory=list)
     """The event entries there: id, and number of events."""
     added: int = 0
@@ -59,6 +61,7 @@ class Losses:
         for _, fields in audit:
             self.requests |= {record.request_id for record in decode_records(fields[b"e"])}
         self.added += int(added or 0)
+        self.emptied += 1
         for _, fields in dead:
             failures = _failures.decode(fields[b"e"])
             self.events |= {f"{failure.client_id}\0{failure.event_id}" for failure in failures}

@@ -200,7 +200,7 @@ def test_every_call_is_audited_by_its_route(api: AnalyticsUnderTest, redis_url: 
         entries = client.xrange(ShardKeys(0).audit.stream)
     records = [record for _, fields in entries for record in decode_records(fields[b"e"])]
     assert [(r.client_id, r.endpoint.partition(":")[0], r.status, r.error) for r in records] == [
-        ("acme", "/api/v1/events/{event_id", 404, "not-found"),
+        ("acme", "/api/v1/events/{event_id}", 404, "not-found"),
         ("operators", COUNTS, 422, "invalid-query"),
     ]
 

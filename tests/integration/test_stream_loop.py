@@ -15,7 +15,7 @@ from stream_processor.event_sink import EventSink
 from stream_processor.metrics import ProcessorMetrics
 from stream_processor.stream_loop import StreamLoop
 from stream_processor.stream_reader import StreamReader
-from tests.fault_proxy import FaultProxy, Strike, Way
+from tests.fault_proxy import FaultProxy, Strike
 from tests.pipeline import (
     KEYS,
     Pipeline,
@@ -284,12 +284,14 @@ def test_a_processor_that_stops_leaves_no_consumer_behind(redis_url: str, databa
 
 
 def test_a_stop_stores_what_is_in_hand(redis_url: str, database_url: str, client: Any) -> None:
-    with FaultProxy(database_url) as proxy:
-        proxy.delay(0.02, Way.REQUESTS)
-        with processing(redis_url, proxy.url, batch_events=10) as processor:
-            for n in range(200):
-                put(client, block(event(f"e{n:03}")))
-            eventually(lambda: pending(client) > 10)
-            processor.stop()
+    with FaultProxy(database_url) as proxy, processing(redis_url, proxy.url, batch_events=10) as processor:
+        put(client, block(event("first")))
+        wait_until_drained(client)
+        proxy.pause()
+        for n in range(100):
+            put(client, block(event(f"e{n:03}")))
+        eventually(lambda: pending(client) == 30)  # written, waiting, and in the reader's hand
+        processor.processor.stop()
+        proxy.resume()
     assert pending(client) == 0
-    assert len(stored_ids(database_url)) == totals(client)["settled"]
+    assert totals(client)["settled"] == len(stored_ids(database_url)) == 31
