@@ -21,6 +21,7 @@ from ingest_gateway.key_routes import key_routes
 from ingest_gateway.metrics import GatewayMetrics
 from ingest_gateway.openapi import COMPONENTS, ingest_paths
 from ingest_gateway.publisher import Publisher
+from ingest_gateway.redis_memory import RedisMemory
 from ingest_gateway.storage_wait import StorageWait
 from shared.access import AccessConfig, AccessLayer, install_problem_handlers
 from shared.answers import AsgiApp, Receive, Scope, Send
@@ -41,14 +42,16 @@ def build_app(
 ) -> AsgiApp:
     """The application. Pool and client are the caller's to open and close; lifespan drains what is in flight."""
     metrics = GatewayMetrics()
-    publishers = [Publisher(client, config, shard) for shard in range(config.shards)]
+    memory = RedisMemory(client, config.backlog_limit_bytes)
+    publishers = [Publisher(client, config, shard, memory) for shard in range(config.shards)]
     ingest = IngestEndpoint(config, key_ring, publishers, StorageWait(client), metrics)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        flusher = asyncio.create_task(_flush_last_used(key_ring))
+        tasks = [asyncio.create_task(_flush_last_used(key_ring)), asyncio.create_task(memory.watch())]
         yield
-        flusher.cancel()
+        for task in tasks:
+            task.cancel()
         for publisher in publishers:
             await publisher.drain()
 
@@ -62,7 +65,7 @@ def build_app(
     install_problem_handlers(control, "invalid-request")
     control.include_router(key_routes(pool, pepper))
     control.include_router(failed_event_routes(pool, client, config.shards))
-    control.include_router(health_routes(pool, client, metrics, config.instance))
+    control.include_router(health_routes(pool, client, metrics, config))
     control.openapi = lambda: _openapi(control)  # type: ignore[method-assign]  # FastAPI's documented way
     access = AccessConfig(
         "gateway", config.instance, config.shards, config.rate_limit, config.window_seconds, PUBLIC_PATHS,

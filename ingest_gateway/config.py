@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from ingest_gateway.durability import Level
+
 
 @dataclass(frozen=True)
 class GatewayConfig:
@@ -21,3 +23,9 @@ class GatewayConfig:
     backlog_limit_events: int
     duplicate_max_ids: int
     duplicate_window_seconds: int
+    backlog_limit_bytes: int = 0
+    """Of Redis's memory; 0 is nine tenths of its maxmemory, if it has one."""
+    durability: Level = "server"
+    """What the publisher waits for; ``server`` too where the level that is set is what the server does by itself."""
+    durability_wanted: Level = "server"
+    redis_timeout_ms: int = 2000

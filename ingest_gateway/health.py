@@ -11,13 +11,15 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from redis.exceptions import RedisError
 
+from ingest_gateway.config import GatewayConfig
+from ingest_gateway.durability import read_fsync_policy
 from ingest_gateway.metrics import GatewayMetrics
 
 _TIMEOUT_SECONDS: Final = 1.5
 
 
 def health_routes(
-    pool: AsyncConnectionPool[Any], client: "redis.asyncio.Redis", metrics: GatewayMetrics, instance: str
+    pool: AsyncConnectionPool[Any], client: "redis.asyncio.Redis", metrics: GatewayMetrics, config: GatewayConfig
 ) -> APIRouter:
     """``/healthz`` (the process), ``/readyz`` and ``/api/v1/health`` (what it needs), ``/metrics``."""
     router = APIRouter(tags=["health"])
@@ -37,17 +39,25 @@ def health_routes(
             return f"down: {type(error).__name__}"
         return "ok"
 
+    async def fsync_policy() -> dict[str, str | None]:
+        try:
+            policy = await asyncio.wait_for(read_fsync_policy(client), _TIMEOUT_SECONDS)
+        except (RedisError, OSError, TimeoutError):
+            return {"appendonly": None, "appendfsync": None}
+        return {"appendonly": policy.appendonly, "appendfsync": policy.appendfsync}
+
     async def answer() -> Response:
-        redis_state, postgresql_state = await asyncio.gather(check_redis(), check_postgresql())
+        redis_state, postgresql_state, policy = await asyncio.gather(check_redis(), check_postgresql(), fsync_policy())
         # Without PostgreSQL the gateway goes on accepting for keys it knows: degraded, yet ready.
         status = "ok" if (redis_state, postgresql_state) == ("ok", "ok") else "degraded"
         ready = redis_state == "ok"
         document = {
             "status": status if ready else "unavailable",
             "service": "gateway",
-            "instance": instance,
+            "instance": config.instance,
             "redis": redis_state,
             "postgresql": postgresql_state,
+            "durability": {"level": config.durability_wanted, **policy},
         }
         return Response(orjson.dumps(document), 200 if ready else 503, media_type="application/json")
 

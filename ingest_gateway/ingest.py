@@ -16,7 +16,7 @@ from ingest_gateway.config import GatewayConfig
 from ingest_gateway.envelope import DecodedEvents, EventDecoder
 from ingest_gateway.metrics import GatewayMetrics
 from ingest_gateway.preferences import read_preferences
-from ingest_gateway.publisher import BACKLOG_FULL, LIMITED, Published, Publisher, PublishRequest
+from ingest_gateway.publisher import BACKLOG_FULL, FULL_RETRY_SECONDS, LIMITED, Published, Publisher, PublishRequest
 from ingest_gateway.storage_wait import StorageWait
 from shared.accepted_counts import account_field
 from shared.answers import Headers, Receive, Scope, Send, limited, problem_messages, rate_limit_headers
@@ -35,7 +35,6 @@ PATHS: Final = frozenset((SINGLE, BATCH))
 
 _JSON: Final = (b"application/json", b"")
 _LINES: Final = (b"application/x-ndjson", b"application/ndjson")
-_BACKLOG_RETRY_SECONDS: Final = 5
 
 
 @dataclass(slots=True)
@@ -163,10 +162,10 @@ class IngestEndpoint:
             raise _Recorded(limited(limit, seconds, result.reset_us))
         if result.outcome == BACKLOG_FULL:
             detail = (
-                f"{self._config.backlog_limit_events} events wait to be stored, which is the limit; "
-                "nothing was accepted: send it again later"
+                f"as many events wait to be stored as Redis may hold ({self._config.backlog_limit_events} events, or "
+                "the limit of its memory); nothing was accepted: send it again later"
             )
-            raise _Recorded(Problem("backlog-full", detail, retry_after=_BACKLOG_RETRY_SECONDS))
+            raise _Recorded(Problem("backlog-full", detail, retry_after=FULL_RETRY_SECONDS))
 
     async def _refuse(self, call: _Call, problem: Problem, send: Send) -> None:
         """Answer with the problem, once its audit record is written; if it cannot be, with 503."""

@@ -14,8 +14,11 @@ import msgspec
 import redis
 import redis.asyncio
 import structlog
+from redis.exceptions import OutOfMemoryError
 
 from ingest_gateway.config import GatewayConfig
+from ingest_gateway.durability import UnconfirmedError, check_confirmed, confirmation
+from ingest_gateway.redis_memory import RedisMemory
 from shared.problems import Problem
 from shared.redis_functions import RedisFunction
 from shared.redis_keys import ShardKeys
@@ -26,7 +29,10 @@ MAX_CALL_EVENTS: Final = 2000
 MAX_CALL_BYTES: Final = 2 * 1024 * 1024
 """A call takes waiting requests up to either bound; one larger request goes alone."""
 MAX_WAITING_BYTES: Final = 64 * 1024 * 1024
-"""Bytes of events that may wait for their call in one process; beyond it requests get 503 at once."""
+MAX_WAITING_REQUESTS: Final = 8192
+"""Bytes of events, and requests, that may wait for their call in one process; beyond either they get 503 at once."""
+
+FULL_RETRY_SECONDS: Final = 5
 
 ACCEPTED: Final = 0
 LIMITED: Final = 1
@@ -102,16 +108,21 @@ class _Waiting:
 class Publisher:
     """Publishes to one shard. Used from one event loop; owns nothing but its queue."""
 
-    def __init__(self, client: "redis.asyncio.Redis", config: GatewayConfig, shard: int) -> None:
+    def __init__(
+        self, client: "redis.asyncio.Redis", config: GatewayConfig, shard: int, memory: RedisMemory | None = None
+    ) -> None:
         self._redis = client
+        self._memory = memory
+        self._level = config.durability
+        self._confirm = confirmation(config.durability, config.redis_timeout_ms)
         self._keys = ShardKeys(shard)
         self._window_us = config.window_seconds * 1_000_000
         self._function = RedisFunction("ingest_gateway", "publish")
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(_Reply)
-        self._settings = self._encoder.encode(
-            (config.backlog_limit_events, config.duplicate_max_ids, config.duplicate_window_seconds * 1_000_000)
-        )
+        filter_bounds = config.duplicate_max_ids, config.duplicate_window_seconds * 1_000_000
+        self._settings = self._encoder.encode((config.backlog_limit_events, *filter_bounds))
+        self._settings_when_full = self._encoder.encode((0, *filter_bounds))
         self._waiting: deque[_Waiting] = deque()
         self._waiting_bytes = 0
         self._caller: asyncio.Task[None] | None = None
@@ -119,10 +130,11 @@ class Publisher:
     async def publish(self, request: PublishRequest) -> Published:
         """Publish the request with whatever else waits. Blocks for up to two calls' time-outs.
 
-        Raises Problem ``unavailable``: Redis did not answer, and whether the request was applied is unknown; or too
-        many bytes wait already, and nothing was done.
+        Raises Problem ``unavailable``: Redis did not answer, or the durability level was not reached in time, and
+        whether the request was applied is unknown; or too much waits already, and nothing was done. Raises Problem
+        ``backlog-full``: Redis is out of memory, and nothing was done.
         """
-        if self._waiting_bytes > MAX_WAITING_BYTES:
+        if self._waiting_bytes > MAX_WAITING_BYTES or len(self._waiting) >= MAX_WAITING_REQUESTS:
             raise Problem("unavailable", "too many requests wait for Redis; nothing was accepted", retry_after=1)
         waiting = _Waiting(request, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
@@ -165,8 +177,7 @@ class Publisher:
         try:
             requests = self._encoder.encode(_with_limit_places(taken, names, keys, self._window_us))
             blob = b"".join([part for waiting in taken for part in waiting.request.parts])
-            packed = await self._function.call_async(self._redis, names, self._settings, requests, blob)
-            reply = self._decoder.decode(packed)
+            reply = self._decoder.decode(await self._run(names, requests, blob))
         except Exception as error:  # noqa: BLE001  whatever it is, nobody may be left waiting
             self._fail(taken, error)
             return
@@ -175,19 +186,43 @@ class Publisher:
             if not waiting.done.done():  # its client may be gone
                 waiting.done.set_result(Published(result, reply.ms, entry_seq))
 
+    async def _run(self, names: list[str], requests: bytes, blob: bytes) -> bytes:
+        """The function's reply, once what it wrote is as safe as the durability level asks."""
+        is_full = self._memory is not None and self._memory.is_full
+        settings = self._settings_when_full if is_full else self._settings
+        packed: bytes
+        if self._confirm is None:
+            packed = await self._function.call_async(self._redis, names, settings, requests, blob)
+        else:
+            packed, reached = await self._function.call_confirmed_async(
+                self._redis, names, settings, requests, blob, confirm=self._confirm
+            )
+            check_confirmed(self._level, reached)
+        return packed
+
     @staticmethod
     def _fail(taken: list[_Waiting], error: Exception) -> None:
-        away = isinstance(error, redis.ConnectionError | redis.TimeoutError | OSError)
+        away = isinstance(
+            error, redis.ConnectionError | redis.TimeoutError | OutOfMemoryError | UnconfirmedError | OSError
+        )
         log.log(
             WARNING if away else ERROR, "publish.failed", requests=len(taken), error=f"{type(error).__name__}: {error}"
         )
-        detail = (
-            f"Redis does not answer ({type(error).__name__}); whether the events were kept is unknown: "
-            "send the same ids again"
-        )
         for waiting in taken:
             if not waiting.done.done():
-                waiting.done.set_exception(Problem("unavailable", detail, retry_after=1))
+                waiting.done.set_exception(_problem(error))
+
+
+def _problem(error: Exception) -> Problem:
+    """What the callers are told of a call that did not succeed."""
+    if isinstance(error, OutOfMemoryError):  # asked before the function begins: none of it ran
+        return Problem(
+            "backlog-full", "Redis is full; nothing was accepted: send it again later", retry_after=FULL_RETRY_SECONDS
+        )
+    what = str(error) if isinstance(error, UnconfirmedError) else f"Redis does not answer ({type(error).__name__})"
+    return Problem(
+        "unavailable", f"{what}; whether the events were kept is unknown: send the same ids again", retry_after=1
+    )
 
 
 def _with_limit_places(

@@ -11,7 +11,7 @@ from typing import Any
 
 import redis
 import redis.asyncio
-from redis.exceptions import ResponseError
+from redis.exceptions import OutOfMemoryError, ResponseError
 
 from shared.errors import Outage
 
@@ -31,6 +31,8 @@ class RedisFunction:
         body = preludes + "\n" + (files(package) / "lua" / f"{name}.lua").read_text()
         self.name = f"weir_{name}_{sha256(body.encode()).hexdigest()[:10]}"
         flags = "'allow-oom'" if when_full else ""
+        # A full Redis takes no function, and needs this one to become less full: then it runs as a script.
+        self._script = f"#!lua flags=allow-oom\n{body}\nreturn {name}(KEYS, ARGV)\n" if when_full else None
         registration = f"{{function_name = '{self.name}', callback = {name}, flags = {{{flags}}}}}"
         self.code = f"#!lua name={self.name}\n{body}\nredis.register_function{registration}\n"
 
@@ -46,10 +48,42 @@ class RedisFunction:
                 raise
         try:
             client.function_load(self.code)
+        except OutOfMemoryError:
+            if self._script is None:
+                raise
+            return client.eval(self._script, len(keys), *keys, *args)
         except ResponseError as error:
             if "already exists" not in str(error):
                 raise
         return client.fcall(self.name, len(keys), *keys, *args)
+
+    async def call_confirmed_async(
+        self, client: "redis.asyncio.Redis", keys: list[str], *args: bytes | str | int, confirm: tuple[str | int, ...]
+    ) -> tuple[Any, Any]:
+        """Run it, and on the same connection a command that waits for what it wrote; both replies.
+
+        One pipeline without MULTI: what waits would not wait inside of a transaction. Raises as ``call`` does.
+        """
+        replies = await self._pair(client, keys, args, confirm)
+        if isinstance(replies[0], ResponseError) and _is_missing(replies[0]):
+            await self._load_async(client)
+            replies = await self._pair(client, keys, args, confirm)
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise reply
+        return replies[0], replies[1]
+
+    async def _pair(
+        self,
+        client: "redis.asyncio.Redis",
+        keys: list[str],
+        args: tuple[bytes | str | int, ...],
+        confirm: tuple[str | int, ...],
+    ) -> list[Any]:
+        async with client.pipeline(transaction=False) as pipeline:
+            pipeline.execute_command("FCALL", self.name, len(keys), *keys, *args)
+            pipeline.execute_command(*confirm)
+            return await pipeline.execute(raise_on_error=False)
 
     async def call_async(self, client: "redis.asyncio.Redis", keys: list[str], *args: bytes | str | int) -> Any:
         """The same on an asyncio client."""
@@ -58,12 +92,15 @@ class RedisFunction:
         except ResponseError as error:
             if not _is_missing(error):
                 raise
+        await self._load_async(client)
+        return await client.fcall(self.name, len(keys), *keys, *args)
+
+    async def _load_async(self, client: "redis.asyncio.Redis") -> None:
         try:
             await client.function_load(self.code)
         except ResponseError as error:
             if "already exists" not in str(error):
                 raise
-        return await client.fcall(self.name, len(keys), *keys, *args)
 
 
 def _is_missing(error: ResponseError) -> bool:

@@ -143,6 +143,11 @@ class Settings(BaseSettings):
         "Shards the streams are spread over; all parts need the same number.", ge=1, le=1024)
     backlog_limit_events: int = setting("WEIR_BACKLOG_LIMIT_EVENTS", 2_000_000,
         "Events waiting in a stream at which the gateway answers 503 backlog-full.", ge=1, le=10**12)
+    backlog_limit_bytes: int = setting("WEIR_BACKLOG_LIMIT_BYTES", 0,
+        "Memory Redis may use before the gateway answers 503 backlog-full; 0 is nine tenths of its maxmemory, if any.",
+        ge=0, le=2**50)
+    durability: Literal["server", "fsync", "replica"] = setting("WEIR_DURABILITY", "server",
+        "What a 202 waits for: Redis as it is configured, its disk (WAITAOF, or appendfsync always), or one replica.")
     duplicate_window_seconds: int = setting("WEIR_DUPLICATE_WINDOW_SECONDS", 600,
         "Time the early filter remembers an event id; PostgreSQL finds later repeats.", ge=1, le=86_400)
     duplicate_max_ids: int = setting("WEIR_DUPLICATE_MAX_IDS", 1_000_000,

@@ -48,6 +48,10 @@ class BatchReader:
         self._stop = stop
         self._writer_ended = writer_ended
         self._next_claim = self._next_keep = 0.0
+        # nothing here waits for longer than it takes until entries in hand are to be kept
+        self._keep_seconds = config.claim_idle_seconds / 3
+        self._block_ms = max(1, int(min(BLOCK_MS, self._keep_seconds * 1000)))
+        self._hand_over_seconds = min(_HAND_OVER_SECONDS, self._keep_seconds)
 
     def run(self) -> None:
         """Read until stopped, waiting for as long as Redis is away; then, whatever happened, tell the writer to end."""
@@ -91,7 +95,7 @@ class BatchReader:
     def _read_batch(self) -> list[StreamEntry]:
         """New entries up to the bounds of a batch; waits a little for company, to be worth a transaction."""
         max_events, max_bytes = self._config.batch_events, self._config.batch_bytes
-        entries = self._reader.read_new(max_events, max_bytes) or self._reader.wait_for_new(BLOCK_MS)
+        entries = self._reader.read_new(max_events, max_bytes) or self._reader.wait_for_new(self._block_ms)
         if not entries:
             return []
         events, size = _measure(entries)
@@ -162,7 +166,7 @@ class BatchReader:
         """Give a batch to the writer; while it is busy, keep what is in hand from being taken over."""
         while not self._writer_ended():
             try:
-                self._batches.put(prepared, timeout=_HAND_OVER_SECONDS)
+                self._batches.put(prepared, timeout=self._hand_over_seconds)
                 return
             except queue.Full:
                 try:
@@ -175,7 +179,7 @@ class BatchReader:
         now = time.monotonic()
         if now < self._next_keep:
             return
-        self._next_keep = now + self._config.claim_idle_seconds / 3
+        self._next_keep = now + self._keep_seconds
         self._reader.keep(list(self._in_hand.ids()))
 
 

@@ -69,3 +69,8 @@ def failing(redis_url: str, database_url: str, retry: RetryPolicy = NO_RETRIES) 
     finally:
         made.events.close()
         made.dead.close()
+
+
+def always_fails(_: Block, __: EventFrame) -> dict[str, Any]:
+    """For WEIR_ENRICHERS."""
+    raise ValueError("broken")

@@ -15,7 +15,7 @@ from psycopg import Connection
 from deploy.connections import store_connection, sync_redis
 from deploy.endpoints import with_role
 from shared.errors import HaltError
-from shared.redis_keys import ShardKeys, StreamKeys
+from shared.redis_keys import GROUP, ShardKeys, StreamKeys
 from shared.stream_entry import Block, EventFrame
 from stream_processor.config import ProcessorConfig
 from stream_processor.enrich import Enricher
@@ -184,8 +184,10 @@ def totals(client: Any, keys: StreamKeys = KEYS.events) -> dict[str, int]:
 
 
 def pending(client: Any, keys: StreamKeys = KEYS.events) -> int:
-    """Entries delivered and not acknowledged."""
-    return int(client.xpending(keys.stream, "weir")["pending"])
+    """Entries delivered and not acknowledged; none where there is no group yet."""
+    if not client.exists(keys.stream) or not client.xinfo_groups(keys.stream):
+        return 0
+    return int(client.xpending(keys.stream, GROUP)["pending"])
 
 
 def drained(client: Any) -> bool:

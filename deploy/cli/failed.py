@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import base64
-import os
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-import structlog
 import typer
 
 from deploy.cli.options import AsJson, DataDir, Yes
 from deploy.cli.output import print_json, print_table
 from deploy.endpoints import resolve_endpoints
 from deploy.failed.desk import Desk
+from deploy.failed.discard_log import log_discarded
 from deploy.failed.plain_text import plain_bytes, plain_text
 from shared.errors import RefusedRequest, UsageError
 from shared.failed_events import FailedEvent, Reason, Selection, is_being_replayed, refusal
-from shared.logs import mask_line
 from shared.settings import load_settings
 
 app = typer.Typer()
@@ -147,7 +145,7 @@ def discard(
         if wanted:
             _confirm(f"Delete {len(wanted)} failed event(s) for good?", yes)
         discarded = desk.discard(wanted, now)
-        _log_discarded(selection, [event for event in found if event.id in set(discarded)])
+        log_discarded(selection, [event for event in found if event.id in set(discarded)])
     kept = {event.id for event in found} - set(discarded)
     refused: list[dict[str, Any]] = [{"id": id_, "detail": "it is being replayed"} for id_ in sorted(kept)]
     refused += _missing(ids, found)
@@ -193,26 +191,6 @@ def _replay(desk: Desk, ids: list[int], now: datetime, rate: float | None) -> li
 def _confirm(question: str, yes: bool) -> None:
     if not yes:
         typer.confirm(question, abort=True, err=True)
-
-
-def _log_discarded(selection: Selection, events: list[FailedEvent]) -> None:
-    """One line an event, as an audit asks for it: who let go of what, and when. JSON, on a terminal too: it is kept."""
-    asked = {name: str(value) for name, value in asdict(selection).items() if value is not None}
-    log = structlog.wrap_logger(
-        structlog.WriteLogger(sys.stderr),
-        processors=[
-            structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
-            structlog.processors.EventRenamer("action"),
-            mask_line,
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.BoundLogger,
-    )
-    for event in events:
-        log.info(
-            "failed_event.discarded", id=event.id, client_id=event.client_id, event_id=event.event_id,
-            reason=event.reason, first_failed_at=event.first_failed_at.isoformat(), by_uid=os.getuid(), asked=asked,
-        )  # fmt: skip
 
 
 def _tell(

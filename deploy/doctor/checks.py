@@ -40,7 +40,7 @@ class Check:
 
 def judge(facts: Facts) -> list[Check]:
     """All checks, in a fixed order; those of a server that cannot be reached are left out but for that one."""
-    return [*_machine(facts.machine), *_redis(facts.redis), *_postgres(facts.postgres)]
+    return [*_machine(facts.machine), *_redis(facts.redis, facts.durability), *_postgres(facts.postgres)]
 
 
 def _verdict(name: str, seen: object, good: bool, mend: str, otherwise: Level = Level.FAIL) -> Check:
@@ -68,7 +68,7 @@ def _secret_key(secret: str | None) -> Check:
     return _verdict("secret key", seen, good, "set SECRET_KEY to the output of `openssl rand -hex 32`", Level.WARN)
 
 
-def _redis(redis: RedisFacts | Unreachable) -> Iterator[Check]:
+def _redis(redis: RedisFacts | Unreachable, durability: str) -> Iterator[Check]:
     if isinstance(redis, Unreachable):
         yield Check("redis", Level.FAIL, redis.reason, "start `weir up`, or set REDIS_URL to a server that answers")
         return
@@ -86,6 +86,7 @@ def _redis(redis: RedisFacts | Unreachable) -> Iterator[Check]:
         "set `appendonly yes`: without it a restart loses accepted events",
     )
     yield _appendfsync(redis)
+    yield _durability(redis, durability)
     yield _eviction(redis.maxmemory_policy)
     yield _clock("redis clock", redis.clock)
 
@@ -94,6 +95,17 @@ def _appendfsync(redis: RedisFacts) -> Check:
     mend = "set `appendfsync everysec` or `always`: else a power loss takes half a minute of accepted events"
     seen = redis.appendfsync or "the server does not tell"
     return _verdict("redis appendfsync", seen, redis.appendfsync in {"always", "everysec"}, mend, Level.WARN)
+
+
+def _durability(redis: RedisFacts, level: str) -> Check:
+    name, seen = "durability of a 202", f"WEIR_DURABILITY={level}, appendfsync {redis.appendfsync or 'unknown'}"
+    if level == "replica":
+        mend = "start a replica, or set WEIR_DURABILITY to another level: without one nothing is accepted"
+        return _verdict(name, f"{seen}, {redis.replicas} replica(s)", redis.replicas > 0, mend)
+    if level == "fsync" and not (redis.aof_enabled and (redis.has_waitaof or redis.appendfsync == "always")):
+        return Check(name, Level.FAIL, seen, "set `appendonly yes`, and `appendfsync always` where there is no WAITAOF")
+    mend = "set `appendfsync always` in Redis: else a request waits for the next fsync, up to a second"
+    return _verdict(name, seen, level == "server" or redis.appendfsync == "always", mend, Level.WARN)
 
 
 def _eviction(policy: str | None) -> Check:

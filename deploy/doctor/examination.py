@@ -31,6 +31,7 @@ def examine(settings: Settings, endpoints: Endpoints) -> Facts:
         machine=examine_machine(settings),
         redis=_or_unreachable(lambda: examine_redis(endpoints.redis_url)),
         postgres=_or_unreachable(lambda: examine_postgres(endpoints.database_url)),
+        durability=settings.durability,
     )
 
 
@@ -64,6 +65,8 @@ def examine_redis(url: str) -> RedisFacts:
             appendfsync=_config(client, "appendfsync"),
             maxmemory_policy=told.get("maxmemory_policy") or _config(client, "maxmemory-policy"),
             clock=_clock_offset(lambda: _redis_time(client)),
+            has_waitaof=_has_waitaof(client),
+            replicas=int(told.get("connected_slaves", 0)),
         )
 
 
@@ -102,6 +105,14 @@ def _config(client: redis.Redis, name: str) -> str | None:
         return None
     value = found.get(name, found.get(name.encode()))
     return value.decode() if isinstance(value, bytes) else value
+
+
+def _has_waitaof(client: redis.Redis) -> bool:
+    try:
+        client.waitaof(0, 0, 1)  # waits for nothing
+    except redis.ResponseError:
+        return False
+    return True
 
 
 def _redis_time(client: redis.Redis) -> float:

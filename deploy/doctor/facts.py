@@ -32,6 +32,8 @@ class RedisFacts:
     appendfsync: str | None
     maxmemory_policy: str | None
     clock: ClockOffset
+    has_waitaof: bool = True
+    replicas: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +65,5 @@ class Facts:
     machine: MachineFacts
     redis: RedisFacts | Unreachable
     postgres: PostgresFacts | Unreachable
+    durability: str = "server"
+    """The level that is set: what a 202 waits for."""

@@ -2,14 +2,21 @@
 
 from typing import Final
 
+import redis.asyncio
+import structlog
+from redis.exceptions import RedisError
+
 from deploy.connections import async_redis, connection_pool, statement_timeout
 from deploy.endpoints import Endpoints
 from deploy.services.http_server import run, serve
 from deploy.services.instance import begin
 from ingest_gateway.app import build_app as build_gateway
 from ingest_gateway.config import GatewayConfig
+from ingest_gateway.durability import Level, level_in_force, read_fsync_policy
 from shared.key_ring import KeyRing
 from shared.settings import Settings
+
+log = structlog.get_logger()
 
 _GATEWAY_POOL: Final = 4
 _GATEWAY_STATEMENT_MS: Final = 3000
@@ -22,6 +29,7 @@ def run_gateway(settings: Settings, endpoints: Endpoints) -> None:
 
 
 async def _gateway(settings: Settings, endpoints: Endpoints, instance: str) -> None:
+    client = async_redis(endpoints.redis_url, settings.redis_timeout_ms / 1000)
     config = GatewayConfig(
         instance=instance,
         shards=settings.stream_shards,
@@ -36,8 +44,11 @@ async def _gateway(settings: Settings, endpoints: Endpoints, instance: str) -> N
         backlog_limit_events=settings.backlog_limit_events,
         duplicate_max_ids=settings.duplicate_max_ids,
         duplicate_window_seconds=settings.duplicate_window_seconds,
+        backlog_limit_bytes=settings.backlog_limit_bytes,
+        durability=await _level_in_force(settings, client),
+        durability_wanted=settings.durability,
+        redis_timeout_ms=settings.redis_timeout_ms,
     )
-    client = async_redis(endpoints.redis_url, settings.redis_timeout_ms / 1000)
     configure = statement_timeout(_GATEWAY_STATEMENT_MS)
     pool = connection_pool(endpoints.gateway_database_url, size=_GATEWAY_POOL, configure=configure)
     pepper = endpoints.secret_key
@@ -49,3 +60,17 @@ async def _gateway(settings: Settings, endpoints: Endpoints, instance: str) -> N
     finally:
         await client.aclose()
         await pool.close(timeout=1)
+
+
+async def _level_in_force(settings: Settings, client: "redis.asyncio.Redis") -> Level:
+    """What publishing has to wait for. While Redis is away, the level as it is set: a 202 never promises too much.
+
+    Raises SettingsError for a level that this Redis can never reach.
+    """
+    if settings.durability == "server":
+        return "server"
+    try:
+        return level_in_force(settings.durability, await read_fsync_policy(client))
+    except (RedisError, OSError) as error:
+        log.warning("durability.not_checked", error=type(error).__name__)
+        return settings.durability

@@ -14,7 +14,7 @@ local function entry_state(keys, argv)
     for i = 1, #holder[2], 2 do
       if holder[2][i] == 'n' then n = tonumber(holder[2][i + 1]) or 0 end
     end
-    if last - n < seq then return 'waiting' end
+    if last - n < seq and seq <= last then return 'waiting' end
   end
   return 'settled'
 end

@@ -114,6 +114,15 @@ def _lost(scene: Scene, found: set[str]) -> Iterator[str]:
             yield name
 
 
+def _records(connection: Connection[TupleRow], request_id: str) -> str:
+    rows = connection.execute(
+        "SELECT concat_ws(' ', to_char(at, 'HH24:MI:SS.US'), instance, path, status, error, duration_us) "
+        "FROM audit_logs WHERE request_id = %s ORDER BY id",
+        [request_id],
+    ).fetchall()
+    return "; ".join(text for (text,) in rows)
+
+
 def _check_audit(scene: Scene, connection: Connection[TupleRow], verdict: Verdict) -> None:
     """Every answered request once, with its status; one without an answer at most once.
 
@@ -129,7 +138,7 @@ def _check_audit(scene: Scene, connection: Connection[TupleRow], verdict: Verdic
         counts = recorded.pop(request_id, Counter())
         answered = 202 if status == 200 else status
         if max(counts.values(), default=0) > 1:
-            twice.append(request_id)
+            twice.append(f"{request_id} ({status}, recorded {_records(connection, request_id)})")
         if 0 < answered < 500 and not counts[answered] and request_id not in scene.losses.requests:
             missing.append(f"{request_id} ({status})")
         if 0 < answered < 500 and len(counts) > 1:

@@ -7,6 +7,7 @@ from zlib import crc32
 
 import msgspec
 
+from shared.accepted_counts import account_field
 from shared.stream_entry import Block, EventFrame
 from tests.accepted_events import append
 from tests.faults.attempts import Outcome, digest
@@ -41,6 +42,7 @@ def _frame(prefix: str, payload: bytes) -> EventFrame:
 def _put(scene: Scene, events: list[EventFrame]) -> None:
     block = Block(1, CLIENT, time.time_ns() // 1000, "none", "192.0.2.1", "faults", "none", "none", events)
     with scene.redis_client() as client:
+        client.hincrby(KEYS.accepted, account_field(block.received_us, CLIENT), len(events))
         append(client, KEYS.events, len(events), msgspec.msgpack.encode([block]))
     sent = ((event.event_id, digest(msgspec.json.decode(event.payload))) for event in events)
     scene.log.note(CLIENT, sent, Outcome.OK)

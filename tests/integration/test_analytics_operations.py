@@ -131,5 +131,6 @@ def test_failed_events_say_why_and_what_next(api: AnalyticsUnderTest) -> None:
     row = first["failed_events"][1]
     assert (row["reason"], row["attempts"], row["next_step"]) == ("even", 3, "mend it and replay")
     assert row["payload_bytes"] == len(b'{"a": 1}')
+    assert (row["replays"], row["same_kind_failures"], row["replayed_at"], row["next_retry_at"]) == (0, 1, None, None)
     assert [row["event_id"] for row in api.json(FAILED, {"reason": "odd"})["failed_events"]] == ["f3", "f1"]
     assert len(api.json(FAILED, {"event_type": "x"})["failed_events"]) == 5

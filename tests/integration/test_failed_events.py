@@ -15,6 +15,7 @@ import pytest
 from deploy.cli import run
 from shared.stream_entry import decode_blocks
 from tests.failing_events import POISON, Failing, failing
+from tests.fault_proxy import FaultProxy, Strike
 from tests.no_settings import forget_settings
 from tests.pipeline import (
     KEYS,
@@ -174,6 +175,20 @@ def test_what_the_producer_sends_again_and_is_stored_is_no_longer_failed(life: F
     assert by_minute == [(0, 1, 0), (0, 1, 0), (1, 0, 0)]
 
 
+def test_among_many_failed_events_the_stored_ones_are_found(life: Failing, weir: Any, database_url: str) -> None:
+    life.enricher.broken = True
+    life.send(block(*(event(f"e{place}") for place in range(600))))
+    life.enricher.broken = False
+    life.send(block(event("e7"), event("e599"), event("new")))
+    assert len(life.rows()) == 598
+    assert counts(database_url) == {"stored": 3, "duplicates": 2, "failed": 598}
+    assert weir("replay")["replayed"] == 598
+    life.pass_on()
+    assert life.rows() == []
+    assert counts(database_url) == {"stored": 601, "duplicates": 2, "failed": 0}
+    assert_rollups_equal_recounts(database_url)
+
+
 def test_a_replay_that_comes_after_the_producers_own_repeat_counts_nothing(
     life: Failing, weir: Any, database_url: str
 ) -> None:
@@ -239,6 +254,26 @@ def test_an_event_discarded_while_its_replay_is_lost_and_found_counts_as_stored(
     life.enricher.broken = False
     life.pass_on()
     assert counts(database_url) == {"stored": 1, "duplicates": 0, "failed": 0}
+
+
+def test_a_replay_that_dies_before_its_commit_loses_and_doubles_nothing(
+    life: Failing, weir: Any, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    life.enricher.broken = True
+    life.send(block(event("a"), event("b")))
+    with FaultProxy(database_url) as proxy:
+        proxy.strike(b"COMMIT", Strike.CUT)
+        monkeypatch.setenv("DATABASE_URL", proxy.url)
+        assert run(["failed", "replay"]) == 1
+    assert {row["replays"] for row in life.rows()} == {0}
+    assert life.redis.hget(KEYS.events.totals, "added") == b"4"
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    assert weir("replay")["replayed"] == 2
+    life.enricher.broken = False
+    life.pass_on()
+    assert stored_ids(database_url) == ["a", "b"]
+    assert life.rows() == []
+    assert counts(database_url) == {"stored": 2, "duplicates": 0, "failed": 0}
 
 
 def test_filters_choose_by_client_type_reason_time_and_number(life: Failing, weir: Any, database_url: str) -> None:

@@ -9,7 +9,6 @@ from zlib import crc32
 
 import psycopg
 import pytest
-import redis
 
 from deploy.cli import run
 from ingest_gateway.publisher import PublishRequest

@@ -1,0 +1,138 @@
+"""Nothing grows without a bound: a full Redis refuses before it breaks, queues are short, idle clients hold nobody up."""
+
+import asyncio
+import contextlib
+import resource
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from deploy.connections import async_redis
+from ingest_gateway import publisher as publisher_module
+from ingest_gateway.publisher import BACKLOG_FULL, Publisher
+from ingest_gateway.redis_memory import RedisMemory
+from shared.problems import Problem
+from tests.gateway_process import new_event, refusal, running_gateway, running_processor
+from tests.pipeline import KEYS, Pipeline
+from tests.publishing import audited, config, event, kept_ids, publish, publishing, request
+from tests.servers import EmbeddedUnderTest
+from tests.waiting import eventually
+
+CONNECTIONS = 2000
+
+
+@pytest.fixture
+def client(any_redis: EmbeddedUnderTest) -> Iterator[Any]:
+    with redis.Redis.from_url(any_redis.url) as connected:
+        yield connected
+        connected.config_set("maxmemory", 0)
+
+
+@pytest.fixture
+def url(any_redis: EmbeddedUnderTest) -> str:
+    return any_redis.url
+
+
+def used(client: Any) -> int:
+    return int(client.info("memory")["used_memory"])
+
+
+def test_a_full_redis_takes_nothing_and_says_when_to_come_back(client: Any, url: str) -> None:
+    publish(url, request(event("before")))
+    client.config_set("maxmemory", 1)
+    with pytest.raises(Problem, match="nothing was accepted") as refused:
+        publish(url, request(event("a")))
+    assert (refused.value.type, refused.value.status, refused.value.retry_after) == ("backlog-full", 503, 5)
+    assert kept_ids(client) == ["before"]
+    client.config_set("maxmemory", 0)
+    [told] = publish(url, request(event("a")))
+    assert told.result.kept == 1
+
+
+def test_processors_go_on_while_redis_is_full(client: Any, url: str, database_url: str) -> None:
+    publish(url, request(event("good"), event("bad", b"no json")))
+    pipeline = Pipeline(url, database_url)
+    client.function_flush()  # a processor of another release, whose functions Redis does not know yet
+    client.config_set("maxmemory", 1)
+    stored = pipeline.pass_on()
+    pipeline.close()
+    assert len(stored.parked) == 1
+    assert client.xlen(KEYS.events.stream) == 0
+    assert client.xlen(KEYS.dead.stream) == 1
+
+
+@pytest.mark.parametrize("by_setting", [True, False])
+def test_events_are_refused_before_redis_is_full(client: Any, url: str, by_setting: bool) -> None:
+    async def run() -> None:
+        async with async_redis(url, 2) as asyncio_client:
+            memory = RedisMemory(asyncio_client, used(client) if by_setting else 0)
+            publisher = Publisher(asyncio_client, config(), 0, memory)
+            await memory.look()
+            if not by_setting:
+                assert not memory.is_full, "no maxmemory, no limit"
+                client.set("others", b"x" * 20_000_000)
+                client.config_set("maxmemory", int(used(client) * 1.05))
+                await memory.look()
+            assert memory.is_full
+            assert (await publisher.publish(request(event("a")))).result.outcome == BACKLOG_FULL
+            memory = RedisMemory(asyncio_client, used(client) * 2)
+            await memory.look()
+            assert not memory.is_full
+
+    asyncio.run(run())
+    assert kept_ids(client) == []
+    assert audited(client) == [(503, "backlog-full")]
+
+
+@pytest.mark.parametrize("bound", ["MAX_WAITING_BYTES", "MAX_WAITING_REQUESTS"])
+def test_what_waits_for_redis_is_bounded(client: Any, url: str, bound: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publisher_module, bound, 3)
+    many = [request(event(f"e{number}")) for number in range(50)]
+
+    async def act(publisher: Publisher) -> list[Any]:
+        return list(await asyncio.gather(*map(publisher.publish, many), return_exceptions=True))
+
+    told = publishing(url, act)
+    refused = [one for one in told if isinstance(one, Problem)]
+    assert refused
+    assert all("nothing was accepted" in one.detail for one in refused)
+    assert len(kept_ids(client)) == len(told) - len(refused) > 0
+
+
+def test_a_gateway_recovers_by_itself_from_a_full_redis(
+    tmp_path: Path, database_url: str, any_redis: EmbeddedUnderTest, client: Any
+) -> None:
+    payload = {"text": "x" * 10_000}
+    with running_gateway(tmp_path, database_url, any_redis.url) as gateway:
+        client.config_set("maxmemory", used(client) + 2_000_000)
+        accepted = 0
+        answer = gateway.batch([new_event(payload=payload) for _ in range(10)])
+        deadline = time.monotonic() + 30
+        while answer.status_code == 202 and time.monotonic() < deadline:
+            accepted += 10
+            answer = gateway.batch([new_event(payload=payload) for _ in range(10)])
+        assert refusal(answer) == (503, "backlog-full")
+        assert answer.headers["retry-after"] == "5"
+        with running_processor(tmp_path, database_url, any_redis.url):
+            eventually(lambda: gateway.ingest(new_event()).status_code == 202, within_seconds=20, what="accepted again")
+            eventually(lambda: client.hget(KEYS.events.totals, "settled") == b"%d" % (accepted + 1), within_seconds=20)
+
+
+def test_idle_and_slow_connections_hold_up_nobody(tmp_path: Path, database_url: str, redis_url: str) -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most < 3 * CONNECTIONS:
+        pytest.skip(f"this machine lets a process have {most} open files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    with running_gateway(tmp_path, database_url, redis_url) as gateway, contextlib.ExitStack() as stack:
+        for number in range(CONNECTIONS):
+            sock = stack.enter_context(socket.create_connection(("127.0.0.1", gateway.port), timeout=10))
+            if number % 2:
+                sock.sendall(b"POST /api/v1/events/ingest HTTP/1.1\r\nHost: x\r\nContent-Le")
+        began = time.monotonic()
+        assert [gateway.ingest(new_event()).status_code for _ in range(50)] == [202] * 50
+        assert time.monotonic() - began < 5
