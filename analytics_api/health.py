@@ -10,9 +10,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from psycopg_pool import AsyncConnectionPool
 from redis.exceptions import RedisError
 
-from shared.deadline import within
 from analytics_api.json_answer import json_answer
 from analytics_api.metrics import AnalyticsMetrics
+from shared.deadline import within
 from shared.sql_files import load_sql
 from shared.stream_status import read_stream_status_async
 

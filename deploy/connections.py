@@ -28,6 +28,10 @@ _STORE_STATEMENT_MS: Final = 60_000
 """A statement of a processor that takes longer is cancelled and written again: its locks hold up the others."""
 
 
+_STORE_IDLE_MS: Final = 20_000
+"""A processor that hangs inside a transaction loses it after this, and with it the fence that its heir waits for."""
+
+
 def sync_redis(url: str, timeout_seconds: float) -> redis.Redis:
     """A client for one thread. Calls raise after ``timeout_seconds``; a blocking read must be shorter."""
     return redis.Redis.from_url(
@@ -53,7 +57,12 @@ def async_redis(url: str, timeout_seconds: float) -> "redis.asyncio.Redis":
 def store_connection(url: str) -> psycopg.Connection[Any]:
     """A processor's connection, in autocommit: transactions are opened by hand. Raises psycopg.OperationalError."""
     connection = psycopg.connect(url, autocommit=True, connect_timeout=CONNECT_SECONDS, **_KEEPALIVES)
-    connection.execute("SELECT set_config('statement_timeout', %s, false)", (str(_STORE_STATEMENT_MS),))
+    limits = {
+        "statement_timeout": _STORE_STATEMENT_MS,
+        "idle_in_transaction_session_timeout": _STORE_IDLE_MS,
+    }
+    for name, milliseconds in limits.items():
+        connection.execute("SELECT set_config(%s, %s, false)", (name, str(milliseconds)))
     return connection
 
 

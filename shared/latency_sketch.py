@@ -1,7 +1,7 @@
 """A mergeable latency histogram of bounded relative error, written by the processor and read by the analytics API.
 
-DDSketch (Masson, Rim, Lee, VLDB 2019) with relative accuracy 2 %: bucket i holds the latencies in (gamma^(i-1), gamma^i]
-microseconds. Histograms of any ranges, clients and types add up.
+DDSketch (Masson, Rim, Lee, VLDB 2019) with relative accuracy 2 %: bucket i holds the latencies in
+(gamma^(i-1), gamma^i] microseconds. Histograms of any ranges, clients and types add up.
 """
 
 from collections.abc import Mapping

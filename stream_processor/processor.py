@@ -59,8 +59,9 @@ class Processor:
         unhurried = replace(config, batch_age_ms=config.batch_age_ms * _UNHURRIED)
         self._loops = [
             StreamLoop(
-                config if keys.name == "events" else unhurried, Source(keys, shard.dead, shard.parked, sinks[keys.name]), make_redis, connect,
-                self._partitions.forget, self.metrics, self._stop,
+                config if keys.name == "events" else unhurried,
+                Source(keys, shard.dead, shard.parked, sinks[keys.name]),
+                make_redis, connect, self._partitions.forget, self.metrics, self._stop,
             )
             for shard in map(ShardKeys, range(config.shards))
             for keys in shard.streams

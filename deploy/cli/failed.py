@@ -24,7 +24,7 @@ app = typer.Typer()
 
 _TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S%z"]
 _ALL = 100_000
-Ids = Annotated[list[int] | None, typer.Argument(metavar="[ID]...", help="Ids as `weir failed list` shows them.")]
+Ids = Annotated[list[int] | None, typer.Argument(metavar="ID", help="Ids as `weir failed list` shows them.")]
 ClientId = Annotated[str | None, typer.Option("--client-id", help="Only this client's.")]
 Type = Annotated[str | None, typer.Option("--type", help="Only events of this type.")]
 Why = Annotated[Reason | None, typer.Option("--reason", help="Only those given up for this reason.")]
@@ -92,7 +92,7 @@ def replay(
     since: Since = None,
     until: Until = None,
     limit: Limit = _ALL,
-    rate: Annotated[float | None, typer.Option(min=0.001, help="Events a second [as fast as it goes].")] = None,
+    rate: Annotated[float | None, typer.Option(min=0.001, help="Events a second; default: as fast as it goes.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Also those that failed 3 times in the same way.")] = False,
     dry_run: DryRun = False,
     yes: Yes = False,

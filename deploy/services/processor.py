@@ -1,5 +1,6 @@
 """A stream processor's process."""
 
+import secrets
 import signal
 
 from prometheus_client import start_http_server
@@ -23,7 +24,7 @@ def run_processor(settings: Settings, endpoints: Endpoints) -> None:
     if settings.environment == "test":
         crash_points.arm(crash_points.CrashPoint(settings.crash_point))
     config = ProcessorConfig(
-        consumer=instance,
+        consumer=f"{instance}-{secrets.token_hex(3)}" if settings.instance_name else instance,
         shards=settings.stream_shards,
         batch_events=settings.event_batch_size,
         batch_bytes=settings.batch_bytes,

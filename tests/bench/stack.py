@@ -70,10 +70,17 @@ class Stack:
 
 
 @contextmanager
-def running_stack(kind: str, processors: int, folder: Path) -> Iterator[Stack]:
+def running_stack(
+    kind: str,
+    processors: int,
+    folder: Path,
+    *,
+    redis_config: Mapping[str, str] | None = None,
+    settings: Mapping[str, str] | None = None,
+) -> Iterator[Stack]:
     """Everything up and ready; stopped at the end, in the order in which nothing is lost."""
     with ExitStack() as stack:
-        redis = stack.enter_context(EmbeddedRedis(folder / "redis", binary=KINDS[kind][1]()))
+        redis = stack.enter_context(EmbeddedRedis(folder / "redis", binary=KINDS[kind][1](), extra_config=redis_config))
         postgres = stack.enter_context(EmbeddedPostgres(folder / "postgres"))
         migrate(postgres.url)
         port, secret = free_port(), secrets.token_hex(32)
@@ -85,6 +92,7 @@ def running_stack(kind: str, processors: int, folder: Path) -> Iterator[Stack]:
             "WEIR_DATA_DIR": str(folder / "data"),
             "WEIR_GATEWAY_PORT": str(port),
             "WEIR_LOG_LEVEL": "warning",
+            **(settings or {}),
         }
         gateway_url = f"http://127.0.0.1:{port}"
         workers = [_started(stack, folder, environment, "processor", n) for n in range(processors)]
