@@ -181,17 +181,22 @@ class IngestEndpoint:
             await send(message)
 
     async def _record(self, call: _Call, problem: Problem) -> Problem:
+        """Write the refusal's audit record; the refusal to answer with, which is 429 if this call was one too many.
+
+        A 5xx stays what it is, and is not held against the limit again: its events may be kept, which 429 would deny.
+        """
         api_key = call.api_key
         client_id = api_key.client_id if api_key else None
+        is_counted = api_key is not None and problem.status < 500
         request = PublishRequest(
             key_id=api_key.public_id if api_key else None,
-            limit=self._limit(api_key) if api_key else 0,
+            limit=self._limit(api_key) if api_key and is_counted else 0,
             audit_head=self._audit_head(call),
             status=problem.status,
             error=problem.type,
         )
         published = await self._publishers[audit_shard(client_id, self._config.shards)].publish(request)
-        if api_key is not None:
+        if api_key is not None and is_counted:
             try:
                 self._check_outcome(call, api_key, published)
             except _Recorded as recorded:

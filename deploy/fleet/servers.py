@@ -55,7 +55,9 @@ def servers_up(settings: Settings, is_stopping: IsStopping) -> Iterator[ServersU
 
         redis_url, copied_programs = settings.redis_url, None
         if redis_url is None:
-            redis = EmbeddedRedis(data_dir / "redis", binary=settings.redis_binary)
+            # who waits for the disk would else wait for the fsync of the next second
+            fsync = {"appendfsync": "always"} if settings.durability == "fsync" else None
+            redis = EmbeddedRedis(data_dir / "redis", binary=settings.redis_binary, extra_config=fsync)
             start(redis, _REDIS_STOP_SECONDS)
             redis_url = redis.url
         if settings.database_url is None:

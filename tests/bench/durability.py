@@ -58,10 +58,12 @@ def main() -> None:
     runs: dict[tuple[Case, tuple[int, int]], list[WrkResult]] = defaultdict(list)
     for _ in range(options.rounds):
         for case in CASES:
-            with tempfile.TemporaryDirectory(prefix="weir-bench-") as folder:
-                with _running(options.redis, case, Path(folder)) as stack:
-                    for load in (SINGLES, BATCHES):
-                        runs[case, load].append(_run(stack, load, options.seconds))
+            with (
+                tempfile.TemporaryDirectory(prefix="weir-bench-") as folder,
+                _running(options.redis, case, Path(folder)) as stack,
+            ):
+                for load in (SINGLES, BATCHES):
+                    runs[case, load].append(_run(stack, load, options.seconds))
     _print(runs)
 
 

@@ -74,6 +74,13 @@ class Scene:
     producers: Producers = field(init=False)
     keys: dict[str, str] = field(default_factory=dict)
 
+    def make_key(self, client_id: str, rate_limit: int | None = None) -> str:
+        """A client's key, which is a secret to be found nowhere."""
+        pepper = self.environment["SECRET_KEY"].encode()
+        key = self.keys[client_id] = asyncio.run(_make_key(self.postgres.url, pepper, client_id, rate_limit))
+        self.log.secrets.add(key.rpartition("_")[2])
+        return key
+
     def start_producers(self, seed: str, events_per_second: float) -> Producers:
         """New ones, which send events of their own; the same seed sends the same."""
         gateways = [proxy.url for proxy in self.links.client_gateway]
@@ -150,8 +157,9 @@ def scene(folder: Path, *, on_small_disks: bool) -> Iterator[Scene]:
         for service in set_up.services:
             service.start()
         set_up.await_gateways()
-        set_up.keys = asyncio.run(_make_keys(postgres.url, set_up.environment["SECRET_KEY"].encode()))
-        set_up.log.secrets |= {MARK} | {key.rpartition("_")[2] for key in set_up.keys.values()}
+        set_up.log.secrets.add(MARK)
+        for client_id in CLIENTS:
+            set_up.make_key(client_id, LIMIT if client_id == CLIENTS[-1] else None)
         yield set_up
 
 
@@ -189,15 +197,13 @@ def _set_up(
     return made
 
 
-async def _make_keys(database_url: str, pepper: bytes) -> dict[str, str]:
-    keys = {}
+async def _make_key(database_url: str, pepper: bytes, client_id: str, rate_limit: int | None) -> str:
     async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
-        for client_id in CLIENTS:
-            _, keys[client_id] = await create_key(
-                connection, pepper, client_id=client_id, name="producer", scopes=frozenset({Scope.INGEST}),
-                rate_limit=LIMIT if client_id == CLIENTS[-1] else None,
-            )  # fmt: skip
-    return keys
+        _, key = await create_key(
+            connection, pepper, client_id=client_id, name="producer", scopes=frozenset({Scope.INGEST}),
+            rate_limit=rate_limit,
+        )  # fmt: skip
+    return key
 
 
 def _totals(client: "redis.Redis", key: str) -> tuple[int, int]:

@@ -3,15 +3,20 @@
 `make faults` does the same with all kinds of faults, at random and for long.
 """
 
+import asyncio
 from collections.abc import Iterator
 from random import Random
 
 import pytest
 
+from tests.fault_proxy import Strike
+from tests.faults.attempts import Outcome
 from tests.faults.fault import all_faults
 from tests.faults.oracle import judge
+from tests.faults.posting import Manner, Poster
 from tests.faults.run import await_flow, drain
 from tests.faults.scene import Scene, scene
+from tests.faults.sent_events import EventMaker
 
 EVENTS_PER_SECOND = 1500
 
@@ -104,3 +109,14 @@ def test_settled_entries_whose_answer_was_lost_are_settled_once(weir: UnderFire)
 
 def test_redis_at_its_memory_limit_refuses_and_recovers(weir: UnderFire) -> None:
     weir.survives("redis_full")
+
+
+def test_a_request_whose_answer_from_redis_was_lost_is_not_refused_for_the_limit(_scene: Scene) -> None:
+    """It was kept, and counted; its repeat would be one too many. 429 would say that nothing was kept."""
+    key = _scene.make_key("once-a-minute", rate_limit=1)
+    poster = Poster("once-a-minute", key, [_scene.links.client_gateway[0].url], _scene.log, Random(1))
+    _scene.links.gateway_redis[0].strike(b"weir_publish", Strike.LOSE_ANSWER)
+    assert asyncio.run(poster.post([EventMaker("once", Random(1)).make()], Manner())) is Outcome.UNKNOWN
+    broken: list[str] = []
+    drain(_scene, broken)
+    assert broken + judge(_scene).violations == []

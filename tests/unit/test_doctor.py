@@ -77,6 +77,27 @@ def test_of_redis(change: dict[str, object], check: str, level: Level) -> None:
     assert levels(replace(SOUND, redis=replace(REDIS, **change)))[check] is level
 
 
+@pytest.mark.parametrize(
+    ("durability", "change", "level"),
+    [
+        ("server", {"aof_enabled": False}, Level.OK),
+        ("fsync", {}, Level.WARN),
+        ("fsync", {"appendfsync": "always"}, Level.OK),
+        ("fsync", {"appendfsync": "always", "has_waitaof": False}, Level.OK),
+        ("fsync", {"has_waitaof": False}, Level.FAIL),
+        ("fsync", {"aof_enabled": False}, Level.FAIL),
+        ("replica", {}, Level.FAIL),
+        ("replica", {"replicas": 1}, Level.OK),
+    ],
+)
+def test_of_the_durability_level(durability: str, change: dict[str, object], level: Level) -> None:
+    facts = replace(SOUND, redis=replace(REDIS, **change), durability=durability)
+    (check,) = [check for check in judge(facts) if check.name == "durability of a 202"]
+    assert check.level is level
+    assert f"WEIR_DURABILITY={durability}" in check.seen
+    assert bool(check.mend) == (level is not Level.OK)
+
+
 def migration(state: MigrationState) -> list[MigrationStatus]:
     return [MigrationStatus(1, "0001_events", state, None)]
 
