@@ -39,7 +39,7 @@ def reconcile(client: redis.Redis, database_url: str, shards: int, scope: Scope,
 
     Blocks for as long as the tables take to be read. Raises redis.RedisError and psycopg.Error.
     """
-    first, _ = _read_balance(client, database_url, shards, scope, progress)
+    balance = _read_balance(client, database_url, shards, scope, progress)
     tables: list[Difference] = []
     with database_snapshot(database_url) as snapshot:
         progress("rows, ids, rollups", 0, None)
@@ -47,21 +47,18 @@ def reconcile(client: redis.Redis, database_url: str, shards: int, scope: Scope,
         progress("totals", 0, None)
         tables += check_totals(snapshot, scope)
         tables += check_stored_and_failed(snapshot, scope)
-    balance = first
-    if first.differences:
+    if balance.differences:
         # What is real is still there at a second look; what a restart or a failover moved under our eyes is not.
-        second, with_ids = _read_balance(client, database_url, shards, scope, progress)
-        seen = {(one.client_id, one.minute) for one in first.differences}
-        confirmed = [one for one in second.differences if (one.client_id, one.minute) in seen]
-        balance = replace(second, differences=tuple(with_ids(one) for one in confirmed))
+        seen = {(one.client_id, one.minute) for one in balance.differences}
+        balance = _read_balance(client, database_url, shards, scope, progress)
+        confirmed = [one for one in balance.differences if (one.client_id, one.minute) in seen]
+        named = [_with_ids(client, database_url, shards, one) for one in confirmed]
+        balance = replace(balance, differences=tuple(named))
     dead = sum(one.length for one in read_stream_status(client, shards) if one.name == "dead")
     return Reconciliation(balance, dead, (*balance.differences, *tables))
 
 
-def _read_balance(
-    client: redis.Redis, database_url: str, shards: int, scope: Scope, progress: Progress
-) -> tuple[Balance, Callable[[Difference], Difference]]:
-    """The balance, and a function that adds to a difference the event ids that can be found."""
+def _read_balance(client: redis.Redis, database_url: str, shards: int, scope: Scope, progress: Progress) -> Balance:
     progress("accepted counts", 0, None)
     before = read_counts(client, shards)
     waiting = read_waiting(client, shards, lambda entries: progress("events in flight", entries, None))
@@ -78,7 +75,7 @@ def _read_balance(
         intake=intake,
         in_flight=_in_scope(in_flight, scope),
     )
-    return judge_balance(readings, first_minute), lambda one: _with_ids(client, database_url, shards, one)
+    return judge_balance(readings, first_minute)
 
 
 def _by_account(counts: Counts, copied: Counts) -> Counter[Account]:

@@ -63,6 +63,8 @@ class AttemptLog:
     """The status of each request by its X-Request-ID; 0 where no answer came."""
     secrets: set[str] = field(default_factory=set)
     """What must be found nowhere: the beginnings of all planted ones, and those of the producers' keys."""
+    said_stored: set[str] = field(default_factory=set)
+    """Events whose request was answered 200: they were committed by then."""
     attempts: int = 0
     acknowledged: int = 0
     _histories: dict[str, bytes] = field(default_factory=dict)

@@ -48,6 +48,7 @@ def judge(scene: Scene) -> Verdict:
             verdict.expect_none("stored, though nobody sent it, or it was refused", unknown)
             verdict.expect_none("stored and failed", sorted(stored & failed))
             verdict.expect_none("acknowledged and lost", list(_lost(scene, stored | failed | dropped)))
+            verdict.expect_none("not stored, though 200 said so", sorted(scene.log.said_stored - stored - dropped))
             verdict.expect_none("failed, though nothing is wrong with it", [n for n in failed if not _is_poison(n)])
             verdict.expect_none("stored, though it is poison", [name for name in stored if _is_poison(name)])
             for sentence in recounts.differences(connection, scene.losses):
@@ -65,6 +66,7 @@ def judge(scene: Scene) -> Verdict:
         "attempts": scene.log.attempts,
         "requests": len(scene.log.requests),
         "acknowledged": scene.log.acknowledged,
+        "of these known to be stored by a 200": len(scene.log.said_stored),
         "stored": len(stored) + len(dropped),
         "failed": len(failed),
         "lost with Redis's data": len(scene.losses.events - stored - failed),

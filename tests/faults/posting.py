@@ -66,6 +66,8 @@ class Poster:
         rejected = _rejected(body) if outcome is Outcome.OK and manner.lenient else frozenset()
         self._log.note(self.client_id, (event.named for event in events if event.event_id not in rejected), outcome)
         self._log.note(self.client_id, (event.named for event in events if event.event_id in rejected), Outcome.REFUSED)
+        if status == 200:
+            self._log.said_stored |= {f"{self.client_id}\0{event.event_id}" for event in events}
         return outcome
 
     async def post_until_known(self, events: Sequence[SentEvent], manner: Manner, pace: Pace) -> Outcome:

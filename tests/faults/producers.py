@@ -100,7 +100,7 @@ class Producers:
     async def _post_singles(self, client_id: str) -> None:
         async def step(poster: Poster, maker: EventMaker, random: Random) -> None:
             event = maker.invalid() if random.random() < 0.05 else maker.make()
-            if await self._pace.take(1) and await self._pace.rest(0.02):
+            if await self._pace.rest(0.05):
                 await poster.post_until_known([event], Manner(single=True), self._pace)
                 if random.random() < 0.05 and "payload" in event.wire:
                     await poster.post_until_known([event], Manner(single=True), self._pace)
@@ -110,7 +110,7 @@ class Producers:
     async def _wait_for_storage(self, client_id: str) -> None:
         async def step(poster: Poster, maker: EventMaker, random: Random) -> None:
             events = [maker.make() for _ in range(random.randint(1, 5))]
-            if await self._pace.take(len(events)) and await self._pace.rest(0.2):
+            if await self._pace.rest(0.2):
                 await poster.post_until_known(events, Manner(wait_seconds=2), self._pace)
 
         await self._each("w", client_id, step)

@@ -9,7 +9,9 @@ from random import Random
 
 import pytest
 
+from stream_processor.crash_points import CrashPoint
 from tests.fault_proxy import Strike
+from tests.faults import poison
 from tests.faults.attempts import Outcome
 from tests.faults.fault import all_faults
 from tests.faults.oracle import judge
@@ -113,10 +115,33 @@ def test_redis_at_its_memory_limit_refuses_and_recovers(weir: UnderFire) -> None
 
 def test_a_request_whose_answer_from_redis_was_lost_is_not_refused_for_the_limit(_scene: Scene) -> None:
     """It was kept, and counted; its repeat would be one too many. 429 would say that nothing was kept."""
-    key = _scene.make_key("once-a-minute", rate_limit=1)
-    poster = Poster("once-a-minute", key, [_scene.links.client_gateway[0].url], _scene.log, Random(1))
-    _scene.links.gateway_redis[0].strike(b"weir_publish", Strike.LOSE_ANSWER)
-    assert asyncio.run(poster.post([EventMaker("once", Random(1)).make()], Manner())) is Outcome.UNKNOWN
+    key = _scene.make_key("twice-a-minute", rate_limit=2)
+
+    async def post_twice() -> list[Outcome]:
+        poster = Poster("twice-a-minute", key, [_scene.links.client_gateway[0].url], _scene.log, Random(1))
+        maker = EventMaker("limited", Random(1))
+        first = await poster.post([maker.make()], Manner())
+        _scene.links.gateway_redis[0].strike(b"weir_publish", Strike.LOSE_ANSWER)
+        return [first, await poster.post([maker.make()], Manner())]
+
+    assert asyncio.run(post_twice()) == [Outcome.OK, Outcome.UNKNOWN]
     broken: list[str] = []
     drain(_scene, broken)
     assert broken + judge(_scene).violations == []
+
+
+def test_a_crash_point_means_nothing_outside_of_tests(_scene: Scene) -> None:
+    for processor in _scene.processors:
+        processor.stop()
+    alone = _scene.new_processor("alone")
+    alone.start(ENVIRONMENT="development", WEIR_CRASH_POINT=CrashPoint.AFTER_READ)
+    try:
+        poison.put_good(_scene, Random(1))
+        broken: list[str] = []
+        drain(_scene, broken)
+        assert broken == []
+        assert alone.running
+    finally:
+        alone.stop()
+        for processor in _scene.processors:
+            processor.start()

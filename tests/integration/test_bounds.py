@@ -1,4 +1,4 @@
-"""Nothing grows without a bound: a full Redis refuses before it breaks, queues are short, idle clients hold nobody up."""
+"""Nothing grows without a bound: a full Redis refuses in time, queues are short, idle clients hold up nobody."""
 
 import asyncio
 import contextlib
@@ -13,6 +13,7 @@ import pytest
 import redis
 
 from deploy.connections import async_redis
+from deploy.embedded.redis_server import EmbeddedRedis
 from ingest_gateway import publisher as publisher_module
 from ingest_gateway.publisher import BACKLOG_FULL, Publisher
 from ingest_gateway.redis_memory import RedisMemory
@@ -104,11 +105,13 @@ def test_what_waits_for_redis_is_bounded(client: Any, url: str, bound: str, monk
     assert len(kept_ids(client)) == len(told) - len(refused) > 0
 
 
-def test_a_gateway_recovers_by_itself_from_a_full_redis(
-    tmp_path: Path, database_url: str, any_redis: EmbeddedUnderTest, client: Any
-) -> None:
+def test_a_gateway_recovers_by_itself_from_a_full_redis(tmp_path: Path, database_url: str) -> None:
     payload = {"text": "x" * 10_000}
-    with running_gateway(tmp_path, database_url, any_redis.url) as gateway:
+    with (
+        EmbeddedRedis(tmp_path / "redis") as server,
+        redis.Redis.from_url(server.url) as client,
+        running_gateway(tmp_path, database_url, server.url) as gateway,
+    ):
         client.config_set("maxmemory", used(client) + 2_000_000)
         accepted = 0
         answer = gateway.batch([new_event(payload=payload) for _ in range(10)])
@@ -118,7 +121,7 @@ def test_a_gateway_recovers_by_itself_from_a_full_redis(
             answer = gateway.batch([new_event(payload=payload) for _ in range(10)])
         assert refusal(answer) == (503, "backlog-full")
         assert answer.headers["retry-after"] == "5"
-        with running_processor(tmp_path, database_url, any_redis.url):
+        with running_processor(tmp_path, database_url, server.url):
             eventually(lambda: gateway.ingest(new_event()).status_code == 202, within_seconds=20, what="accepted again")
             eventually(lambda: client.hget(KEYS.events.totals, "settled") == b"%d" % (accepted + 1), within_seconds=20)
 

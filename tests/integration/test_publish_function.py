@@ -248,7 +248,7 @@ def test_a_full_redis_accepts_nothing_and_goes_on_when_there_is_room(url: str, c
         try:
             with pytest.raises(Problem) as refused:
                 await publisher.publish(request(event("b")))
-            assert (refused.value.type, refused.value.retry_after) == ("unavailable", 1)
+            assert (refused.value.type, refused.value.retry_after) == ("backlog-full", 5)
         finally:
             client.config_set("maxmemory", "0")
         assert kept_ids(client) == ["a"]

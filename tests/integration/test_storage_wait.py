@@ -51,11 +51,11 @@ def wait(
     return asyncio.run(run())
 
 
-def settled_later(url: str, sent: PublishRequest, told: Published) -> bool:
+def settled_later(url: str, sent: PublishRequest, told: Published, redis_seconds: float = 2) -> bool:
     """What is answered when everything is over already."""
 
     async def run() -> bool:
-        async with async_redis(url, 2) as client:
+        async with async_redis(url, redis_seconds) as client:
             return await StorageWait(client).until_stored(told, sent.ids, 0, 1)
 
     return asyncio.run(run())
@@ -144,9 +144,9 @@ def test_entries_of_another_hand_do_not_confuse_it(pipeline: Pipeline, url: str)
 def test_a_redis_that_does_not_answer_is_no_error(pipeline: Pipeline, url: str) -> None:
     sent = request(event("a"))
     [told] = publish(url, sent)
-    pipeline.redis.client_pause(2500, all=True)
+    pipeline.redis.client_pause(1500, all=True)
     try:
-        assert not settled_later(url, sent, told)
+        assert not settled_later(url, sent, told, 0.2)
     finally:
         pipeline.redis.client_unpause()
 
