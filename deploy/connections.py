@@ -13,6 +13,7 @@ import redis.asyncio
 from psycopg_pool import AsyncConnectionPool
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
+from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
 Configure = Callable[[psycopg.AsyncConnection[Any]], Awaitable[None]]
@@ -28,6 +29,8 @@ _STORE_STATEMENT_MS: Final = 60_000
 """A statement of a processor that takes longer is cancelled and written again: its locks hold up the others."""
 
 
+_NO_NOTICES: Final = MaintNotificationsConfig(enabled=False)
+"""With them, redis-py hands out pooled connections that the server has closed: the first call after a restart fails."""
 _STORE_IDLE_MS: Final = 20_000
 """A processor that hangs inside a transaction loses it after this, and with it the fence that its heir waits for."""
 
@@ -40,6 +43,7 @@ def sync_redis(url: str, timeout_seconds: float) -> redis.Redis:
         socket_connect_timeout=timeout_seconds,
         socket_keepalive=True,
         retry=Retry(NoBackoff(), 0),
+        maint_notifications_config=_NO_NOTICES,
     )
 
 
@@ -51,6 +55,7 @@ def async_redis(url: str, timeout_seconds: float) -> "redis.asyncio.Redis":
         socket_connect_timeout=timeout_seconds,
         socket_keepalive=True,
         retry=AsyncRetry(NoBackoff(), 0),
+        maint_notifications_config=_NO_NOTICES,
     )
 
 

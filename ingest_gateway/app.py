@@ -9,7 +9,6 @@ import psycopg
 import redis.asyncio
 import structlog
 from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 from fastapi_offline import FastAPIOffline
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
@@ -19,13 +18,14 @@ from ingest_gateway.health import health_routes
 from ingest_gateway.ingest import PATHS, IngestEndpoint
 from ingest_gateway.key_routes import key_routes
 from ingest_gateway.metrics import GatewayMetrics
-from ingest_gateway.openapi import COMPONENTS, ingest_paths
+from ingest_gateway.openapi import ingest_paths
 from ingest_gateway.publisher import Publisher
 from ingest_gateway.redis_memory import RedisMemory
 from ingest_gateway.storage_wait import StorageWait
 from shared.access import AccessConfig, AccessLayer, install_problem_handlers
 from shared.answers import AsgiApp, Receive, Scope, Send
 from shared.key_ring import KeyRing
+from shared.openapi_access import documented
 
 log = structlog.get_logger()
 
@@ -66,7 +66,7 @@ def build_app(
     control.include_router(key_routes(pool, pepper))
     control.include_router(failed_event_routes(pool, client, config.shards))
     control.include_router(health_routes(pool, client, metrics, config))
-    control.openapi = lambda: _openapi(control)  # type: ignore[method-assign]  # FastAPI's documented way
+    control.openapi = documented(control, PUBLIC_PATHS, ingest_paths())  # type: ignore[method-assign]  # FastAPI's documented way
     access = AccessConfig(
         "gateway", config.instance, config.shards, config.rate_limit, config.window_seconds, PUBLIC_PATHS,
         body_timeout_seconds=config.body_timeout_seconds,
@@ -89,13 +89,3 @@ async def _flush_last_used(key_ring: KeyRing) -> None:
             await key_ring.flush_last_used()
         except (psycopg.Error, PoolTimeout) as error:
             log.warning("keys.last_used_not_written", error=type(error).__name__)
-
-
-def _openapi(app: FastAPI) -> dict[str, Any]:
-    if app.openapi_schema is None:
-        schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-        schema["paths"] = {**ingest_paths(), **schema["paths"]}
-        for kind, components in COMPONENTS.items():
-            schema.setdefault("components", {}).setdefault(kind, {}).update(components)
-        app.openapi_schema = schema
-    return app.openapi_schema

@@ -153,7 +153,7 @@ class EventDecoder:
                 try:
                     event_id, errors = explain_event(raw, self._max_payload_bytes, self._retention, MAX_AHEAD)
                 except Problem as malformed:
-                    decoded.malformed = decoded.malformed or malformed
+                    decoded.malformed = decoded.malformed or _at_event(place, malformed)
                     event_id, errors = None, [FieldError("", "is not valid JSON")]
                 decoded.event_ids.append(event_id)
                 decoded.faults[place] = errors
@@ -161,6 +161,12 @@ class EventDecoder:
             decoded.frames += good.frames
             decoded.event_ids += good.event_ids
         return decoded
+
+
+def _at_event(place: int, malformed: Problem) -> Problem:
+    """The 400 of a body of lines, saying in which one."""
+    detail = malformed.detail.replace("the body", f"event {place}, counted from 0,", 1)
+    return Problem("malformed-json", detail, errors=[FieldError(f"/events/{place}", "is not valid JSON")])
 
 
 def invalid_events(faults: dict[int, list[FieldError]], *, single: bool = False) -> Problem:

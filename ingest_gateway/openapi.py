@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from shared.problems import MEDIA_TYPE, TITLES
+from shared.openapi_access import SECURITY, problem_response
+from shared.problems import TITLES
 
 _EVENT: dict[str, Any] = {
     "type": "object",
@@ -97,44 +98,13 @@ def _operation(summary: str, operation_id: str, content: dict[str, Any], answer:
         "202": {"description": "Redis has acknowledged every event; each will be stored once", "content": answered},
     }
     for problem in _REFUSALS:
-        status, title = TITLES[problem]
-        schema = {"$ref": "#/components/schemas/Problem"}
-        responses[str(status)] = {"description": title, "content": {MEDIA_TYPE: {"schema": schema}}}
+        responses[str(TITLES[problem][0])] = problem_response(problem)
     return {
         "summary": summary,
         "operationId": operation_id,
         "tags": ["ingest"],
         "parameters": [_PREFER],
-        "security": [{"bearer": []}, {"header": []}],
+        "security": SECURITY,
         "requestBody": {"required": True, "content": content},
         "responses": responses,
     }
-
-
-COMPONENTS: dict[str, Any] = {
-    "schemas": {
-        "Problem": {
-            "type": "object",
-            "required": ["type", "title", "status", "detail", "request_id"],
-            "properties": {
-                "type": {"type": "string"},
-                "title": {"type": "string"},
-                "status": {"type": "integer"},
-                "detail": {"type": "string"},
-                "request_id": {"type": "string"},
-                "errors": {
-                    "type": "array",
-                    "maxItems": 20,
-                    "items": {
-                        "type": "object",
-                        "properties": {"pointer": {"type": "string"}, "detail": {"type": "string"}},
-                    },
-                },
-            },
-        }
-    },
-    "securitySchemes": {
-        "bearer": {"type": "http", "scheme": "bearer"},
-        "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-    },
-}
