@@ -22,10 +22,11 @@ from analytics_api.queue_routes import queue_routes
 from analytics_api.reader import Reader
 from shared.access import AccessConfig, AccessLayer, install_problem_handlers
 from shared.answers import AsgiApp
+from shared.home_page import HOME_PATH, home_routes
 from shared.key_ring import KeyRing
 from shared.openapi_access import documented
 
-PUBLIC_PATHS: Final = frozenset(("/healthz", "/readyz", "/api/v1/health", "/metrics")) | dashboard.PATHS
+PUBLIC_PATHS: Final = frozenset((HOME_PATH, "/healthz", "/readyz", "/api/v1/health", "/metrics")) | dashboard.PATHS
 
 
 def build_app(
@@ -55,6 +56,7 @@ def build_app(
     app.include_router(audit_routes(reader))
     app.include_router(health_routes(Health(pool, client, config.shards), metrics, config.instance))
     app.include_router(dashboard.dashboard_routes())
+    app.include_router(home_routes("/dashboard"))
     app.openapi = documented(app, PUBLIC_PATHS, {})  # type: ignore[method-assign]  # FastAPI's documented way
     access = AccessConfig(
         "analytics", config.instance, config.shards, config.rate_limit, config.window_seconds, PUBLIC_PATHS

@@ -59,6 +59,13 @@ class Endpoints:
             return self.settings.secret_key.get_secret_value().encode()
         return ensure_secret_key(self.settings.data_dir)
 
+    @property
+    def gateway_url(self) -> str:
+        """The gateway: that of the settings if they name its place, else that of a running `weir up`."""
+        named = any(self.settings.source_of(name) != "default" for name in ("gateway_host", "gateway_port"))
+        running = None if self.servers is None or named else self.servers.gateway_url
+        return running or gateway_url(self.settings)
+
     def _url(self, name: str) -> str:
         explicit: str | None = getattr(self.settings, name)
         if explicit is not None:
@@ -69,7 +76,7 @@ class Endpoints:
             return str(getattr(self.servers, name))
         wanted = environment_name(name) + (" or DATABASE_URL" if name in ROLES else "")
         raise SettingsError(
-            f"{wanted} is not set, and no `weir up` runs on {self.settings.data_dir}: "
+            f"{wanted} is not set, and no `weir up` runs on {self.settings.data_dir.absolute()}: "
             f"start `weir up`, point WEIR_DATA_DIR at a running one, or set {wanted}",
             variable=environment_name(name),
         )
@@ -78,6 +85,21 @@ class Endpoints:
 def resolve_endpoints(settings: Settings) -> Endpoints:
     """Explicit settings win; else the servers of a `weir up` that runs on the data directory."""
     return Endpoints(settings, read_servers_file(settings.data_dir))
+
+
+def gateway_url(settings: Settings) -> str:
+    """Where this machine reaches a gateway that listens as `settings` say."""
+    return _url_of(settings.gateway_host, settings.gateway_port)
+
+
+def analytics_url(settings: Settings) -> str:
+    """The same of the analytics API."""
+    return _url_of(settings.analytics_host, settings.analytics_port)
+
+
+def _url_of(host: str, port: int) -> str:
+    reached = "127.0.0.1" if host in ("0.0.0.0", "::", "") else host  # noqa: S104
+    return f"http://{f'[{reached}]' if ':' in reached else reached}:{port}"
 
 
 def with_role(database_url: str, role: str) -> str:

@@ -24,6 +24,8 @@ class RunningServers:
     gateway_database_url: str = field(repr=False)
     processor_database_url: str = field(repr=False)
     analytics_database_url: str = field(repr=False)
+    gateway_url: str | None = None
+    analytics_url: str | None = None
 
 
 def write_servers_file(data_dir: Path, servers: RunningServers) -> None:

@@ -24,12 +24,13 @@ from ingest_gateway.redis_memory import RedisMemory
 from ingest_gateway.storage_wait import StorageWait
 from shared.access import AccessConfig, AccessLayer, install_problem_handlers
 from shared.answers import AsgiApp, Receive, Scope, Send
+from shared.home_page import HOME_PATH, home_routes
 from shared.key_ring import KeyRing
 from shared.openapi_access import documented
 
 log = structlog.get_logger()
 
-PUBLIC_PATHS: Final = frozenset(("/healthz", "/readyz", "/api/v1/health", "/metrics"))
+PUBLIC_PATHS: Final = frozenset((HOME_PATH, "/healthz", "/readyz", "/api/v1/health", "/metrics"))
 _LAST_USED_SECONDS: Final = 30
 
 
@@ -63,6 +64,7 @@ def build_app(
         static_url="/docs/assets",
     )
     install_problem_handlers(control, "invalid-request")
+    control.include_router(home_routes("/docs"))
     control.include_router(key_routes(pool, pepper))
     control.include_router(failed_event_routes(pool, client, config.shards))
     control.include_router(health_routes(pool, client, metrics, config))

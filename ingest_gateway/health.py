@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from ingest_gateway.config import GatewayConfig
 from ingest_gateway.durability import read_fsync_policy
 from ingest_gateway.metrics import GatewayMetrics
+from shared.deadline import within
 
 _TIMEOUT_SECONDS: Final = 1.5
 
@@ -31,10 +32,13 @@ def health_routes(
             return f"down: {type(error).__name__}"
         return "ok"
 
+    async def ask() -> None:
+        async with pool.connection(timeout=_TIMEOUT_SECONDS) as connection:
+            await connection.execute("SELECT 1")
+
     async def check_postgresql() -> str:
         try:
-            async with asyncio.timeout(_TIMEOUT_SECONDS), pool.connection(timeout=_TIMEOUT_SECONDS) as connection:
-                await connection.execute("SELECT 1")
+            await within(_TIMEOUT_SECONDS, ask())
         except (psycopg.Error, PoolTimeout, TimeoutError) as error:
             return f"down: {type(error).__name__}"
         return "ok"

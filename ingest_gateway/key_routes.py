@@ -82,6 +82,7 @@ def key_routes(pool: AsyncConnectionPool[Any], pepper: bytes) -> APIRouter:
         except (psycopg.OperationalError, PoolTimeout) as error:
             raise Problem("unavailable", "PostgreSQL does not answer; nothing was changed", retry_after=2) from error
 
+    @router.post("", status_code=201, include_in_schema=False)
     @router.post("/", status_code=201)
     async def create(new: NewKey, response: Response) -> NewKeyView:
         """Make a key. The answer holds it, once."""
@@ -99,6 +100,7 @@ def key_routes(pool: AsyncConnectionPool[Any], pepper: bytes) -> APIRouter:
         response.headers["Cache-Control"] = "no-store"
         return NewKeyView(**_view(api_key), key=key)
 
+    @router.get("", include_in_schema=False)
     @router.get("/")
     async def list_all(client_id: str | None = None) -> dict[str, list[KeyView]]:
         """All keys, newest first, or one client's."""

@@ -178,11 +178,12 @@ class Publisher:
             requests = self._encoder.encode(_with_limit_places(taken, names, keys, self._window_us))
             blob = b"".join([part for waiting in taken for part in waiting.request.parts])
             reply = self._decoder.decode(await self._run(names, requests, blob))
+            pairs = list(zip(taken, reply.results, strict=True))
         except Exception as error:  # noqa: BLE001  whatever it is, nobody may be left waiting
             self._fail(taken, error)
             return
         entry_seq = reply.results[-1].last
-        for waiting, result in zip(taken, reply.results, strict=True):
+        for waiting, result in pairs:
             if not waiting.done.done():  # its client may be gone
                 waiting.done.set_result(Published(result, reply.ms, entry_seq))
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import redis.asyncio
+import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from redis.exceptions import RedisError
@@ -36,6 +37,8 @@ from shared.redis_functions import RedisFunction
 from shared.redis_keys import ShardKeys
 from shared.request_facts import RequestFacts, audit_shard, read_facts
 
+log = structlog.get_logger()
+
 MAX_BODY_BYTES: Final = 64 * 1024
 """What the body of a call through this layer may have; none of them needs more."""
 
@@ -55,7 +58,11 @@ class AccessConfig:
 
     def is_public(self, path: str) -> bool:
         """Whether a path is served without a key, a limit or an audit record."""
-        return path in self.public_paths or path.startswith(self.public_prefixes)
+        return (
+            path in self.public_paths
+            or path in self.public_prefixes
+            or path.startswith(tuple(f"{prefix}/" for prefix in self.public_prefixes))
+        )
 
 
 @dataclass(slots=True)
@@ -72,7 +79,7 @@ class _Call:
 
 
 class AccessLayer:
-    """Wraps an application. Lifespan and WebSocket pass through; a WebSocket route checks its key itself.
+    """Wraps an application; lifespan passes through.
 
     Routes find the key as ``request.state.api_key`` (None when none was sent) and ask for a scope by ``require_scope``.
     """
@@ -86,8 +93,11 @@ class AccessLayer:
         self._record = RedisFunction("shared", "record_request")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
+            return
+        if scope["type"] == "websocket":
+            await self._refuse_websocket(scope, receive, send)
             return
         call = _Call(read_facts(scope), scope, send)
         scope.setdefault("state", {}).update(facts=call.facts, api_key=None)
@@ -105,6 +115,16 @@ class AccessLayer:
             if call.started:
                 raise
             await self._send_problem(call, problem)
+
+    async def _refuse_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """No path takes WebSockets yet: the handshake is refused (403), with its audit record like any call."""
+        call = _Call(read_facts({**scope, "method": "GET"}), scope, send)
+        try:
+            await self._write_record(call, 403, "forbidden")
+        except Problem:
+            log.warning("websocket.not_recorded", path=call.facts.path)
+        await receive()
+        await send({"type": "websocket.close", "code": 1008})
 
     async def _limit(self, call: _Call, api_key: ApiKey) -> None:
         limit = self._config.rate_limit if api_key.rate_limit is None else api_key.rate_limit
@@ -217,7 +237,9 @@ def install_problem_handlers(app: FastAPI, invalid: str = "invalid-query") -> No
         return await on_problem(request, _from_http(error))
 
     async def on_failure(request: Request, error: Exception) -> Response:
-        detail = f"an error of our own; it is logged under request id {request.state.facts.request_id}"
+        request_id = request.state.facts.request_id
+        log.error("request.failed", request_id=request_id, path=request.url.path, error=type(error).__name__)
+        detail = f"an error of our own; it is logged under request id {request_id}"
         return await on_problem(request, Problem("internal-error", detail))
 
     app.add_exception_handler(Problem, on_problem)
@@ -233,7 +255,7 @@ def _invalid(type_: str, error: RequestValidationError) -> Problem:
             return Problem("malformed-json", "the body is not valid JSON")
         # A name that is not a field's own is the caller's, and may be of any length and content.
         place = found["loc"][:-1] if found["type"] == "extra_forbidden" else found["loc"]
-        errors.append(FieldError("".join(f"/{part}" for part in place), found["msg"]))
+        errors.append(FieldError("".join(f"/{part}" for part in place), found["msg"].removeprefix("Value error, ")))
     return Problem(type_, f"{len(errors)} value(s) of the request are invalid", errors=errors)
 
 

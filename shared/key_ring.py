@@ -117,6 +117,7 @@ class KeyRing:
         return task
 
     async def _find(self, public_id: str) -> None:
+        asked = time.monotonic()  # not when the answer came: the row may have changed since it was read
         try:
             api_key = await within(_LOOK_UP_TIMEOUT_SECONDS, self._read(public_id))
         except (psycopg.Error, PoolTimeout, TimeoutError):
@@ -124,7 +125,7 @@ class KeyRing:
             if remembered is not None:
                 remembered.not_before = time.monotonic() + _RETRY_SECONDS
             return
-        self._remembered[public_id] = _Remembered(api_key, time.monotonic())
+        self._remembered[public_id] = _Remembered(api_key, asked)
         self._remembered.move_to_end(public_id)
         while len(self._remembered) > MAX_REMEMBERED:
             self._remembered.popitem(last=False)

@@ -44,10 +44,7 @@ def configure_logs(*, level: str, form: Literal["auto", "json", "console"], serv
 
 
 def mask_line(_: object, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """A structlog processor: no secrets in any text of the line, no quoted rows in its traceback."""
-    for name in ("exception", "text"):
-        if name in line:
-            line[name] = _ROW_QUOTES.sub("", str(line[name]))
+    """A structlog processor: no secrets in any text of the line, no quoted rows of PostgreSQL."""
     for name, value in line.items():
         line[name] = _masked(value)
     return line
@@ -55,7 +52,7 @@ def mask_line(_: object, __: str, line: MutableMapping[str, Any]) -> MutableMapp
 
 def _masked(value: object) -> object:
     if isinstance(value, str):
-        return mask_secrets(value)
+        return mask_secrets(_ROW_QUOTES.sub("", value))
     if isinstance(value, dict):
         return {name: _masked(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""What every call behind a key has in common, added to an OpenAPI document: how to send the key, and how errors look."""
+"""What calls behind a key have in common, added to an OpenAPI document: how to send the key, and how errors look."""
 
 from collections.abc import Callable, Collection
 from typing import Any, Final

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote
 
+from shared.masking import mask_secrets
 from shared.redis_keys import shard_of
 
 Scope = MutableMapping[str, Any]
@@ -53,7 +54,7 @@ def read_facts(scope: Scope) -> RequestFacts:
             content_type = value.partition(b";")[0].strip().lower()
         elif name == b"content-length":
             # far beyond any limit, it is a number the audit's bigint holds
-            content_length = min(int(value), _MOST_BYTES) if value.isdigit() else None
+            content_length = min(int(value.lstrip(b"0")[:17] or b"0"), _MOST_BYTES) if value.isdigit() else None
         elif name == b"user-agent":
             user_agent = _text(value)
         elif name == b"content-encoding":
@@ -100,5 +101,7 @@ def _looks_secret(name: str, value: str) -> bool:
 
 
 def _text(value: bytes) -> str:
+    """Bounded, storable, and without anything that has the form of a secret."""
     # PostgreSQL's text takes no NUL, and an audit row should not grow with what a stranger sends
-    return value[:_MAX_TEXT].decode("latin-1").replace("\x00", "")
+    text = value[:_MAX_TEXT].decode("latin-1").replace("\x00", "")
+    return mask_secrets(text) if "weir_" in text else text

@@ -5,6 +5,8 @@ const KEY = "weir.key";
 const EVERY_MS = 1000;
 const $ = (id) => document.getElementById(id);
 const count = (number) => number === null ? "?" : number.toLocaleString("en");
+const SHOWN_TYPES = 20;
+const COULD_BE_A_KEY = /^[\x21-\x7e]+$/; // other characters cannot be sent in a header
 const seconds = (number) => `${number.toFixed(1)} s`;
 let timer = 0;
 let round = 0; // answers to questions of an earlier key are not shown
@@ -22,11 +24,19 @@ function fill(id, rows) {
   }));
 }
 
+function busiest(rows) {
+  const sorted = [...rows].sort((a, b) => b.count - a.count);
+  const rest = sorted.slice(SHOWN_TYPES);
+  const shown = sorted.slice(0, SHOWN_TYPES).map((r) => [r.event_type, count(r.count)]);
+  const sum = rest.reduce((total, r) => total + r.count, 0);
+  return rest.length ? [...shown, [`… and ${count(rest.length)} more`, count(sum)]] : shown;
+}
+
 function show(queue, counts) {
   fill("streams", queue.streams.map((s) =>
     [s.name, s.shard, count(s.length), count(s.lag), count(s.pending), seconds(s.oldest_age_seconds)]));
   fill("consumers", queue.consumers.map((c) => [c.name, c.stream, count(c.pending), seconds(c.idle_seconds)]));
-  fill("types", counts.rows.map((r) => [r.event_type, count(r.count)]));
+  fill("types", busiest(counts.rows));
   $("total").textContent = count(counts.total);
   $("failed").textContent = count(queue.failed);
   $("numbers").hidden = false;
@@ -50,7 +60,7 @@ async function refresh(mine) {
       [ask("/api/v1/analytics/queue-status", key), ask("/api/v1/analytics/events-by-type", key)]);
     if (mine !== round) return;
     show(...answers);
-    say(`Live, ${new Date().toLocaleTimeString()}`, false);
+    say(`Live, ${new Date().toLocaleTimeString([], { hourCycle: "h23" })}`, false);
   } catch (error) {
     if (mine !== round) return;
     if (error.refused) return forget(error.message);
@@ -80,8 +90,10 @@ function forget(reason) {
 
 $("ask").addEventListener("submit", (event) => {
   event.preventDefault();
-  sessionStorage.setItem(KEY, $("key").value.trim());
+  const key = $("key").value.trim();
   $("key").value = "";
+  if (!COULD_BE_A_KEY.test(key)) return forget("That is no key: it holds characters that no key has.");
+  sessionStorage.setItem(KEY, key);
   start();
 });
 $("forget").addEventListener("click", () => forget(""));

@@ -16,7 +16,12 @@ FAILED = 1
 WRONG_USAGE = 2
 INTERRUPTED = 130
 
-app = typer.Typer(cls=CommandTable, add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
+app = typer.Typer(
+    cls=CommandTable,
+    add_completion=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
 
 def _print_version(wanted: bool) -> None:

@@ -46,4 +46,6 @@ class CommandTable(TyperGroup):
         if name in COMMANDS:
             command = typer.main.get_command(import_module(COMMANDS[name][0]).app)
             command.name = name
+            if isinstance(command, TyperGroup) and not rest:
+                rest = ["--help"]  # as `weir` alone
         return name, command, rest

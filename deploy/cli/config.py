@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from deploy.cli.options import AsJson, DataDir
+from deploy.cli.options import AsJson, DataDir, command_app
 from deploy.cli.output import print_json, print_table
 from shared.setting_checks import allowed
 from shared.settings import Settings, environment_name, load_settings
 
-app = typer.Typer()
+app = command_app()
 
 _MARKDOWN_HEAD = """\
 # Settings

@@ -6,13 +6,13 @@ from dataclasses import asdict
 
 import typer
 
-from deploy.cli.options import AsJson, DataDir
+from deploy.cli.options import AsJson, DataDir, command_app
 from deploy.cli.output import print_json, print_table
 from deploy.endpoints import resolve_endpoints
 from deploy.migrations import MigrationState, migrate, status
 from shared.settings import load_settings
 
-app = typer.Typer(help="Apply the migrations, or show how they stand.")
+app = command_app("Apply the migrations, or show how they stand.")
 
 
 @app.callback()

@@ -6,14 +6,14 @@ from dataclasses import asdict
 
 import typer
 
-from deploy.cli.options import AsJson, DataDir
+from deploy.cli.options import AsJson, DataDir, command_app
 from deploy.cli.output import print_json, print_table
 from deploy.doctor.checks import Level, judge
 from deploy.doctor.examination import examine
 from deploy.endpoints import resolve_endpoints
 from shared.settings import load_settings
 
-app = typer.Typer()
+app = command_app()
 
 
 @app.command()

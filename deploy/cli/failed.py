@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from deploy.cli.options import AsJson, DataDir, Yes
+from deploy.cli.options import AsJson, DataDir, Yes, command_app
 from deploy.cli.output import print_json, print_table
 from deploy.endpoints import resolve_endpoints
 from deploy.failed.desk import Desk
@@ -20,7 +20,7 @@ from shared.errors import RefusedRequest, UsageError
 from shared.failed_events import FailedEvent, Reason, Selection, is_being_replayed, refusal
 from shared.settings import load_settings
 
-app = typer.Typer()
+app = command_app()
 
 _TIMES = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S%z"]
 _ALL = 100_000

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import typer
-
-from deploy.cli.options import DataDir
+from deploy.cli.options import DataDir, command_app
 from deploy.endpoints import resolve_endpoints
 from shared.settings import load_settings
 
-app = typer.Typer()
+app = command_app()
 
 
 @app.callback()

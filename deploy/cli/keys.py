@@ -11,7 +11,7 @@ from typing import Annotated, Any, TypeVar
 import psycopg
 import typer
 
-from deploy.cli.options import AsJson, DataDir, Yes
+from deploy.cli.options import AsJson, DataDir, Yes, command_app
 from deploy.cli.output import print_json, print_table
 from deploy.endpoints import Endpoints, resolve_endpoints
 from shared import key_store
@@ -19,7 +19,7 @@ from shared.api_keys import CLIENT_ID_PATTERN, ApiKey, Scope
 from shared.errors import Outage, RefusedRequest, SchemaError, UsageError
 from shared.settings import load_settings
 
-app = typer.Typer()
+app = command_app()
 
 PublicId = Annotated[str, typer.Argument(metavar="PUBLIC_ID", help="The part of the key after `weir_`.")]
 Connection = psycopg.AsyncConnection[Any]
@@ -44,7 +44,12 @@ def create(
     ] = None,
     scope: Annotated[list[Scope] | None, typer.Option(help="May be given more than once [ingest and read].")] = None,
     expires_at: Annotated[
-        datetime | None, typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S%z"], help="Last moment; a date is UTC.")
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S%z"],
+            metavar="TIME",
+            help="Last moment, as 2030-01-31 (UTC) or 2030-01-31T12:00:00+01:00.",
+        ),
     ] = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,

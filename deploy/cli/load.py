@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import secrets
+import signal
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy.cli.options import AsJson, DataDir
+from deploy.cli.options import AsJson, DataDir, command_app
 from deploy.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
     from deploy.load.event_source import EventSource
     from deploy.load.summary import Summary
-    from shared.settings import Settings
 
-app = typer.Typer()
+app = command_app()
 
 _DEFAULT_EVENTS = 10_000
 
@@ -35,7 +36,7 @@ def load(
     seconds: Annotated[float | None, typer.Option(min=0.1, help="Send for so long at most.")] = None,
     payload_bytes: Annotated[int, typer.Option(min=200, max=250_000, help="Size of a made-up payload.")] = 250,
     seed: Annotated[int | None, typer.Option(help="Make the same payloads as an earlier run with this seed.")] = None,
-    url: Annotated[str | None, typer.Option(help="The gateway [WEIR_GATEWAY_HOST and WEIR_GATEWAY_PORT].")] = None,
+    url: Annotated[str | None, typer.Option(help="The gateway [that of the `weir up`, or WEIR_GATEWAY_PORT].")] = None,
     key: Annotated[str | None, typer.Option(help="Key of scope ingest [one is made for the run].")] = None,
     client_id: Annotated[str | None, typer.Option(help="Client of the key that is made [load].")] = None,
     as_json: AsJson = False,
@@ -44,7 +45,7 @@ def load(
     """Send events, made up or of a file, and say how many were stored and how fast.
 
     429 and 503 are waited out, and what was cut is sent again with the same ids, so no event is lost. Ctrl-C ends
-    the run with the summary so far. The exit code is 1 unless all are stored.
+    the run with the summary so far. The exit code is 1 unless all are stored, and 130 (or 143) when it was stopped.
 
     Example: `weir load --events 100000`, or `weir load --file events.ndjson.gz --repeat 200 --fresh-ids`
     """
@@ -59,18 +60,23 @@ def load(
     from shared.settings import load_settings
 
     settings = load_settings({"data_dir": data_dir})
+    endpoints = resolve_endpoints(settings)
     _refuse_contradictions(events, file, repeat, fresh_ids, key, client_id)
+    _refuse_too_large(batch, settings.max_batch_events)
     if file is not None:
         source = _file_source(file, repeat, fresh_ids)
     else:
         wanted = events if events or seconds else _DEFAULT_EVENTS
         source = _synthetic_source(wanted, payload_bytes, seed)
-    address = parse_address(url or _own_gateway(settings))
+    address = parse_address(url or endpoints.gateway_url)
     plan = LoadPlan(source, address, batch, concurrency, Pace(rate, seconds))
     with LiveProgress(source.count, seconds) as progress:
-        summary = uvloop.run(load(plan, KeyChoice(key, client_id), resolve_endpoints(settings), progress.show))
+        summary = uvloop.run(load(plan, KeyChoice(key, client_id), endpoints, progress.show))
     _print(summary, as_json)
-    if not summary.sound and not summary.interrupted:
+    if summary.stopped_by is not None:
+        _tell_unsent(summary.stopped_by, summary.sent, source.count)
+        raise typer.Exit(128 + summary.stopped_by)
+    if not summary.sound:
         raise typer.Exit(1)
 
 
@@ -85,6 +91,13 @@ def _refuse_contradictions(
         raise UsageError("--events makes events up and --file has its own: give one of them")
     if key is not None and client_id is not None:
         raise UsageError("the client is that of --key: leave --client-id out")
+
+
+def _refuse_too_large(batch: int, most: int) -> None:
+    from shared.errors import UsageError
+
+    if batch > most:
+        raise UsageError(f"--batch {batch}: the gateway takes {most} events a request at most (WEIR_MAX_BATCH_EVENTS)")
 
 
 def _file_source(file: Path, repeat: int, fresh_ids: bool) -> EventSource:
@@ -104,9 +117,9 @@ def _synthetic_source(events: int | None, payload_bytes: int, seed: int | None) 
     return EventSource(FreshIds.of_a_new_run(), synthetic_tails(shape), events, now())
 
 
-def _own_gateway(settings: Settings) -> str:
-    host = "127.0.0.1" if settings.gateway_host in ("0.0.0.0", "::") else settings.gateway_host  # noqa: S104
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.gateway_port}"
+def _tell_unsent(stopped_by: int, sent: int, wanted: int | None) -> None:
+    unsent = "" if wanted is None else f"; {wanted - sent:,} of {wanted:,} events were not sent"
+    print(f"weir: stopped by {signal.Signals(stopped_by).name}{unsent}", file=sys.stderr)
 
 
 def _print(summary: Summary, as_json: bool) -> None:

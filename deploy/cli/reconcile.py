@@ -12,7 +12,7 @@ import psycopg
 import redis
 import typer
 
-from deploy.cli.options import AsJson, DataDir
+from deploy.cli.options import AsJson, DataDir, command_app
 from deploy.cli.output import print_json, print_table
 from deploy.connections import sync_redis
 from deploy.endpoints import resolve_endpoints
@@ -23,7 +23,7 @@ from shared.settings import load_settings
 if TYPE_CHECKING:
     from deploy.reconcile.reconciliation import Progress, Reconciliation
 
-app = typer.Typer()
+app = command_app()
 
 _BEGIN, _END = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 _REDIS_SECONDS = 30

@@ -5,27 +5,32 @@ from __future__ import annotations
 import contextlib
 import shlex
 import signal
+import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy.cli.options import DataDir
+from deploy.cli.command_name import command_name
+from deploy.cli.options import command_app, data_dir_option
 from shared.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from deploy.fleet.fleet import Fleet
     from deploy.fleet.servers import ServersUp
 
-app = typer.Typer()
+app = command_app()
 
 GO_ON_SECONDS = 1.0
 
 
 @app.command()
 def up(
-    data_dir: DataDir = None,
+    data_dir: Annotated[
+        Path | None, data_dir_option("Folder of all data, made at the first start [WEIR_DATA_DIR, else .weir].")
+    ] = None,
     gateway_port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port of the gateway [8000].")] = None,
     analytics_port: Annotated[
         int | None, typer.Option(min=1, max=65535, help="Port of the analytics API [8001].")
@@ -70,29 +75,31 @@ def _run(settings: Settings) -> None:
 
 def _run_until(stopping: threading.Event, settings: Settings, began: float) -> None:
     from deploy.fleet.fleet import Fleet
-    from deploy.fleet.ground import owned_data_dir, refuse_taken_ports
+    from deploy.fleet.ground import owned_data_dir, refuse_running_one, refuse_taken_ports
     from deploy.fleet.servers import servers_up
+    from stream_processor.enrich import load_enrichers
 
-    with owned_data_dir(settings.data_dir.absolute()):
-        refuse_taken_ports(settings)
-        with servers_up(settings, stopping.is_set) as servers:
-            fleet = Fleet(settings)
-            try:
-                fleet.start(stopping.is_set, _say)
-                if not stopping.is_set():
-                    _greet(settings, servers, time.monotonic() - began)
-                    _watch(settings, servers, fleet, stopping)
-            finally:
-                _say_at_the_end("stopping: no new requests, draining what is in flight …")
-                for name in fleet.stop():
-                    _say_at_the_end(
-                        f"{name} did not end in time and was killed; what it held is stored at the next start"
-                    )
+    load_enrichers(settings.enrichers)  # one that cannot be had is told now, not by a processor that crashes
+    data_dir = settings.data_dir.absolute()
+    refuse_running_one(data_dir)
+    refuse_taken_ports(settings)
+    with owned_data_dir(data_dir), servers_up(settings, stopping.is_set) as servers:
+        fleet = Fleet(settings)
+        try:
+            fleet.start(stopping.is_set, _say)
+            if not stopping.is_set():
+                _greet(settings, servers, time.monotonic() - began)
+                _watch(settings, servers, fleet, stopping)
+        finally:
+            _say_at_the_end("stopping: no new requests, draining what is in flight …")
+            for name in fleet.stop():
+                _say_at_the_end(f"{name} did not end in time and was killed; what it held is stored at the next start")
 
 
 def _greet(settings: Settings, servers: ServersUp, seconds: float) -> None:
     from deploy.fleet.first_key import ensure_first_key
 
+    weir = command_name()
     gateway = f"http://{settings.gateway_host}:{settings.gateway_port}"
     analytics = f"http://{settings.analytics_host}:{settings.analytics_port}"
     place = "" if settings.source_of("data_dir") == "default" else f" --data-dir {shlex.quote(str(settings.data_dir))}"
@@ -107,14 +114,16 @@ def _greet(settings: Settings, servers: ServersUp, seconds: float) -> None:
     if key is not None:
         _say("")
         _say(f"  first key  {key}")
-        _say(f"             an admin key, shown this once; make others with: weir keys create --client-id NAME{place}")
+        _say(
+            f"             an admin key, shown this once; make others with: {weir} keys create --client-id NAME{place}"
+        )
         _say("")
         _say("  post a first event:")
         _say(f"    curl -X POST {gateway}/api/v1/events/ingest -H 'Authorization: Bearer {key}' \\")
         _say("      -H 'Content-Type: application/json' \\")
         _say("""      -d '{"event_id": "first-1", "event_type": "hello.world", "payload": {"n": 1}}'""")
     else:
-        _say(f"  keys       weir keys list{place}; a new one: weir keys create --client-id NAME{place}")
+        _say(f"  keys       {weir} keys list{place}; a new one: {weir} keys create --client-id NAME{place}")
     _say("")
 
 
@@ -122,10 +131,11 @@ def _watch(settings: Settings, servers: ServersUp, fleet: Fleet, stopping: threa
     import redis
 
     from deploy.connections import sync_redis
-    from deploy.fleet.flow_line import Totals, flow_line, read_totals
+    from deploy.fleet.flow_line import NewsWorth, Totals, flow_line, read_totals
 
     with sync_redis(servers.endpoints.redis_url, 1.0) as client:
         before: Totals | None = None
+        news_worth = NewsWorth(always=sys.stdout.isatty())
         while not stopping.wait(GO_ON_SECONDS):
             for news in (*servers.keep_up(stopping.is_set), *fleet.keep_up()):
                 _say(news)
@@ -134,8 +144,8 @@ def _watch(settings: Settings, servers: ServersUp, fleet: Fleet, stopping: threa
             except redis.RedisError as error:
                 _say(f"Redis does not answer: {type(error).__name__}")
                 continue
-            if before is not None:
-                _say(flow_line(before, now))
+            if before is not None and news_worth.has(line := flow_line(before, now)):
+                _say(line)
             before = now
 
 

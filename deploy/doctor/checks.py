@@ -50,7 +50,7 @@ def _verdict(name: str, seen: object, good: bool, mend: str, otherwise: Level = 
 def _machine(machine: MachineFacts) -> Iterator[Check]:
     yield _verdict("python", _dotted(machine.python), machine.python >= OLDEST_PYTHON, "install Python 3.11 or later")
     yield _disk(machine)
-    yield _secret_key(machine.secret_key)
+    yield _secret_key(machine.secret_key, machine.secret_key_is_kept)
 
 
 def _disk(machine: MachineFacts) -> Check:
@@ -60,9 +60,10 @@ def _disk(machine: MachineFacts) -> Check:
     return _verdict("disk", seen, machine.disk_free_bytes >= ENOUGH_BYTES_FREE, mend, level)
 
 
-def _secret_key(secret: str | None) -> Check:
+def _secret_key(secret: str | None, is_kept: bool) -> Check:
     if secret is None:
-        return Check("secret key", Level.OK, "kept in the data directory")
+        seen = "kept in the data directory" if is_kept else "none yet; the first start makes one in the data directory"
+        return Check("secret key", Level.OK, seen)
     seen = "a placeholder" if is_placeholder(secret) else f"set, {len(secret)} characters"
     good = len(secret) >= SHORT_SECRET and not is_placeholder(secret)
     return _verdict("secret key", seen, good, "set SECRET_KEY to the output of `openssl rand -hex 32`", Level.WARN)

@@ -6,6 +6,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import psycopg
@@ -16,6 +17,7 @@ from redis.retry import Retry
 from deploy.doctor.facts import ClockOffset, Facts, MachineFacts, PostgresFacts, RedisFacts, Unreachable
 from deploy.endpoints import Endpoints
 from deploy.migrations import MigrationStatus, status
+from deploy.servers_file import SECRET_KEY_FILE
 from shared.errors import WeirError
 from shared.masking import mask_secrets
 from shared.settings import Settings
@@ -38,13 +40,21 @@ def examine(settings: Settings, endpoints: Endpoints) -> Facts:
 def examine_machine(settings: Settings) -> MachineFacts:
     """Python, the disk of the data directory (or of where it would be made), the secret key."""
     folder = settings.data_dir.absolute()
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    existing = next(path for path in (folder, *folder.parents) if _exists(path))
     return MachineFacts(
         python=sys.version_info[:3],
         disk_path=str(existing),
         disk_free_bytes=shutil.disk_usage(existing).free,
         secret_key=settings.secret_key.get_secret_value() if settings.secret_key else None,
+        secret_key_is_kept=_exists(folder / SECRET_KEY_FILE),
     )
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # in a folder that this user may not enter
+        return False
 
 
 def examine_redis(url: str) -> RedisFacts:

@@ -56,6 +56,8 @@ class MachineFacts:
     disk_path: str
     disk_free_bytes: int
     secret_key: str | None = field(repr=False)
+    secret_key_is_kept: bool = True
+    """Whether the data directory holds one; asked where none is set."""
 
 
 @dataclass(frozen=True, slots=True)

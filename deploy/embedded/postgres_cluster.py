@@ -92,7 +92,7 @@ class Cluster:
     def is_ready(self, pid: int) -> bool:
         """Whether the server `pid` has written that it takes connections (as pg_ctl asks)."""
         try:
-            lines = (self.folder / DATA / "postmaster.pid").read_text("ascii").splitlines()
+            lines = os.fsdecode((self.folder / DATA / "postmaster.pid").read_bytes()).split("\n")
         except FileNotFoundError:
             return False
         return len(lines) >= 8 and lines[0] == str(pid) and lines[7].strip() == "ready"

@@ -132,7 +132,7 @@ class EmbeddedPostgres(EmbeddedServer):
 
     def _prepare(self) -> None:
         user = ServerUser.for_postgres(self._user_name, owner_of=self._folder)
-        programs = reachable_programs(self._bin_dir or binaries.postgres_bin_dir(), user)
+        programs = reachable_programs(binaries.postgres_bin_dir(self._bin_dir), user)
         self.copied_programs = programs.copied_to or self.copied_programs
         self._cluster = Cluster(self.directory, user, programs.bin_dir, self.log)
         self._cluster.ensure(self._password(SUPERUSER))

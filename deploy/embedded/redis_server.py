@@ -89,7 +89,7 @@ class EmbeddedRedis(EmbeddedServer):
     def _spawn(self) -> ChildProcess:
         return ChildProcess(
             Launch(
-                [self._binary or binaries.valkey_server(), "-"],
+                [binaries.redis_server(self._binary), "-"],
                 user=ServerUser.ourselves(),
                 log=self.log,
                 death_signal=SIGTERM,

@@ -1,6 +1,8 @@
 """What a fleet stands on before anything starts: a data directory of its own, and free ports."""
 
 import errno
+import os
+import pwd
 import socket
 import time
 from collections.abc import Iterator
@@ -9,6 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from deploy.embedded.directory_lock import DirectoryLock
+from deploy.embedded.errors import DirectoryInUseError
+from deploy.servers_file import read_servers_file
 from shared.errors import SettingsError
 from shared.settings import Settings, environment_name
 
@@ -20,15 +24,35 @@ _PORT_SECONDS: Final = 2.0
 def owned_data_dir(data_dir: Path) -> Iterator[None]:
     """Make the data directory, closed to others, and hold it: one `weir up` each, also on servers given by URL.
 
-    Raises DirectoryInUseError.
+    Raises DirectoryInUseError, SettingsError when this user cannot write there.
     """
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = DirectoryLock(data_dir)
-    lock.acquire(wait_seconds=0)
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock.acquire(wait_seconds=0)
+    except OSError as error:
+        raise SettingsError(
+            f"{data_dir} cannot be written by {_user_name()} ({error.strerror}): choose another with --data-dir",
+            variable=environment_name("data_dir"),
+        ) from error
     try:
         yield
     finally:
         lock.release()
+
+
+def refuse_running_one(data_dir: Path) -> None:
+    """Raises DirectoryInUseError when a `weir up` runs there: its ports are taken too, but that says less."""
+    running = read_servers_file(data_dir)
+    if running is not None:
+        raise DirectoryInUseError(data_dir, running.pid)
+
+
+def _user_name() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return f"user {os.geteuid()}"
 
 
 def refuse_taken_ports(settings: Settings) -> None:

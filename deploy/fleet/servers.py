@@ -7,17 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from deploy.connections import sync_redis
 from deploy.embedded.embedded_server import EmbeddedServer
 from deploy.embedded.postgres_server import EmbeddedPostgres
 from deploy.embedded.redis_server import EmbeddedRedis
-from deploy.endpoints import ROLES, Endpoints, resolve_endpoints
+from deploy.endpoints import ROLES, Endpoints, analytics_url, gateway_url, resolve_endpoints
 from deploy.fleet.kept_server import KeptServer
+from deploy.fleet.left_entries import release_left_entries
 from deploy.migrations import migrate
 from deploy.servers_file import RunningServers, remove_servers_file, write_servers_file
 from shared.settings import Settings
 
 IsStopping = Callable[[], bool]
 
+_REDIS_ANSWER_SECONDS: Final = 5.0
 _REDIS_STOP_SECONDS: Final = 1.0
 _POSTGRES_STOP_SECONDS: Final = 2.0
 
@@ -60,6 +63,9 @@ def servers_up(settings: Settings, is_stopping: IsStopping) -> Iterator[ServersU
             redis = EmbeddedRedis(data_dir / "redis", binary=settings.redis_binary, extra_config=fsync)
             start(redis, _REDIS_STOP_SECONDS)
             redis_url = redis.url
+            # nobody but this fleet uses this server, and no processor of it runs yet
+            with sync_redis(redis_url, _REDIS_ANSWER_SECONDS) as client:
+                release_left_entries(client, settings.stream_shards, settings.claim_idle_seconds)
         if settings.database_url is None:
             postgres = EmbeddedPostgres(data_dir / "postgres", bin_dir=settings.postgres_bin_dir)
             start(postgres, _POSTGRES_STOP_SECONDS)
@@ -71,7 +77,9 @@ def servers_up(settings: Settings, is_stopping: IsStopping) -> Iterator[ServersU
             migrate(database_url)
             given = Endpoints(settings, None)
             role_urls = {name: str(getattr(given, name)) for name in ROLES}
-        write_servers_file(data_dir, RunningServers(os.getpid(), redis_url, database_url, **role_urls))
+        fronts = {"gateway_url": gateway_url(settings), "analytics_url": analytics_url(settings)}
+        running = RunningServers(os.getpid(), redis_url, database_url, **role_urls, **fronts)
+        write_servers_file(data_dir, running)
         stack.callback(remove_servers_file, data_dir)
         versions = tuple(server.version for server in started)
         yield ServersUp(resolve_endpoints(settings), versions, tuple(map(KeptServer, started)), copied_programs)

@@ -58,7 +58,9 @@ class ServiceProcess:
         self._child = None
         pause_seconds = self._crashes.add(f"with code {code}; its log is {self.log} and ends: {last_lines(self.log)}")
         self._start_at = time.monotonic() + pause_seconds
-        return f"{self.name} ended with code {code}; again in {pause_seconds:.1f} s (log: {self.log})"
+        words = last_lines(self.log, 1)
+        quoted = f": {words}" if words and code > 0 else ""
+        return f"{self.name} ended with code {code}; again in {pause_seconds:.1f} s (log: {self.log}){quoted}"
 
     def ask_to_stop(self) -> None:
         """SIGTERM: it drains."""

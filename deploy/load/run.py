@@ -50,9 +50,11 @@ class LoadRun:
         self._tally = Tally()
         self._stop = asyncio.Event()
         self._settled: int | None = None
+        self._stopped_by: int | None = None
 
-    def stop(self) -> None:
-        """Ends sending and waiting soon."""
+    def stop(self, signal_number: int) -> None:
+        """Ends sending and waiting soon; the summary tells by which signal."""
+        self._stopped_by = self._stopped_by or signal_number
         self._stop.set()
 
     async def run(self, key: str, client_id: str | None) -> Summary:
@@ -68,7 +70,6 @@ class LoadRun:
         try:
             await sender.send(requests)
             cpu_seconds = time.process_time() - cpu_before
-            interrupted = self._stop.is_set()
             await self._wait_until_stored()
         finally:
             looking.cancel()
@@ -80,7 +81,7 @@ class LoadRun:
             url=plan.address.url,
             client_id=client_id,
             cpu_seconds=cpu_seconds,
-            interrupted=interrupted or self._stop.is_set(),
+            stopped_by=self._stopped_by,
         )
 
     async def _look_on(self) -> None:

@@ -47,7 +47,7 @@ async def load(plan: LoadPlan, choice: KeyChoice, endpoints: Endpoints, show: Sh
         run = LoadRun(plan, access.watch, show)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, run.stop)
+            loop.add_signal_handler(number, run.stop, number)
         return await run.run(access.key, access.client_id)
 
 

@@ -28,7 +28,8 @@ class Summary:
 
     url: str
     client_id: str | None
-    interrupted: bool
+    stopped_by: int | None
+    """The number of the signal that ended it before its time."""
     seconds: float
     generator_cpu_share: float
     """CPU seconds of the generator itself a second, of one core."""
@@ -55,17 +56,28 @@ class Summary:
     last_failure: str
 
     @property
+    def interrupted(self) -> bool:
+        """Whether it is the run so far only."""
+        return self.stopped_by is not None
+
+    @property
     def sound(self) -> bool:
         """Whether every event sent is stored, or was found to be stored before."""
         flaws = (self.refused, self.unknown, self.failed, self.in_flight, self.lost)
         return not any(flaws)
 
     def as_document(self) -> dict[str, Any]:
-        return asdict(self)
+        return asdict(self) | {"interrupted": self.interrupted}
 
 
 def summarise(
-    tally: Tally, storage: Storage | None, *, url: str, client_id: str | None, cpu_seconds: float, interrupted: bool
+    tally: Tally,
+    storage: Storage | None,
+    *,
+    url: str,
+    client_id: str | None,
+    cpu_seconds: float,
+    stopped_by: int | None,
 ) -> Summary:
     """The summary of what was counted and seen."""
     # Once all accepted events are settled, what has no row is lost; before that it may still come.
@@ -74,7 +86,7 @@ def summarise(
     return Summary(
         url=url,
         client_id=client_id,
-        interrupted=interrupted,
+        stopped_by=stopped_by,
         seconds=tally.seconds,
         generator_cpu_share=cpu_seconds / tally.seconds,
         sent=tally.sent_events,

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import Coroutine, Iterator
+from math import ceil
 from typing import Any
 
 import uvicorn
@@ -40,7 +41,7 @@ async def serve(app: AsgiApp, settings: Settings, host: str, port: int) -> None:
             server_header=False,
             proxy_headers=bool(trusted),
             forwarded_allow_ips=list(trusted),
-            timeout_graceful_shutdown=int(settings.drain_seconds),
+            timeout_graceful_shutdown=ceil(settings.drain_seconds),
         )
     )
     await server.serve()

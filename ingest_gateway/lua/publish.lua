@@ -36,51 +36,6 @@ local function rotate_ids(ids, before, totals, now_us, ids_max, window_us)
   end
 end
 
--- HMGET and HSET in steps, for Lua hands on 8000 values at once and no more.
-local STEP = 4000
-
-local function look_up(key, ids)
-  if #ids <= STEP then return redis.call('HMGET', key, unpack(ids)) end
-  local found = {}
-  for from = 1, #ids, STEP do
-    for _, value in ipairs(redis.call('HMGET', key, unpack(ids, from, math.min(from + STEP - 1, #ids)))) do
-      found[#found + 1] = value
-    end
-  end
-  return found
-end
-
-local function remember(key, pairs_)
-  for from = 1, #pairs_, STEP do redis.call('HSET', key, unpack(pairs_, from, math.min(from + STEP - 1, #pairs_))) end
-end
-
--- An event's id and its payload's CRC as the filter keeps them.
-local function pack_id(ms, seq, crc)
-  return struct.pack('>I2I4I2I4', math.floor(ms / 4294967296), ms % 4294967296, math.floor(seq / 4294967296),
-    seq % 4294967296) .. crc
-end
-
-local function unpack_id(value)
-  local ms_high, ms_low, seq_high, seq_low = struct.unpack('>I2I4I2I4', value)
-  return ms_high * 4294967296 + ms_low, seq_high * 4294967296 + seq_low, string.sub(value, 13)
-end
-
--- The call's entry got another time than was reckoned with (see append): put it right wherever it stands by now.
-local function correct_ms(ids, remembered, results, ms, before)
-  for _, fresh in ipairs(remembered) do
-    for k = 2, #fresh, 2 do
-      local _, seq, crc = unpack_id(fresh[k])
-      fresh[k] = pack_id(ms, seq, crc)
-    end
-    remember(ids, fresh)
-  end
-  for _, result in ipairs(results) do
-    for _, duplicate in ipairs(result[6]) do
-      if duplicate[3] > before then duplicate[2] = ms end
-    end
-  end
-end
-
 -- Bytes after the first of a msgpack value, by its first byte: of fixed size, or of the size that follows in n bytes.
 local FIXED = {[192] = 0, [204] = 1, [205] = 2, [206] = 4, [207] = 8, [208] = 1, [209] = 2, [210] = 4, [211] = 8}
 local SIZED = {[196] = 1, [197] = 2, [198] = 4, [217] = 1, [218] = 2, [219] = 4} -- bin 8 to 32, str 8 to 32

@@ -7,7 +7,7 @@
 -- Returns ms, added. Raises only what Redis raises.
 local function append(stream, totals, now_us, n, blob)
   local ms = math.max(math.floor(now_us / 1000), tonumber(redis.call('HGET', totals, 'last_ms') or 0))
-  local added = redis.call('HINCRBY', totals, 'added', n)
+  local added = tonumber(redis.call('HGET', totals, 'added') or 0) + n
   local id = string.format('%.0f-%.0f', ms, added)
   local reply = redis.pcall('XADD', stream, id, 'n', n, 'e', blob)
   if type(reply) == 'table' and reply.err then
@@ -20,6 +20,7 @@ local function append(stream, totals, now_us, n, blob)
     end
     redis.call('XADD', stream, string.format('%.0f-%.0f', ms, added), 'n', n, 'e', blob)
   end
-  redis.call('HSET', totals, 'last_ms', string.format('%.0f', ms))
+  -- After XADD: what a function wrote before it fails stays written.
+  redis.call('HSET', totals, 'added', string.format('%.0f', added), 'last_ms', string.format('%.0f', ms))
   return ms, added
 end

@@ -199,7 +199,7 @@ def _redis_goes_and_comes_back(gateway: GatewayUnderTest, streams: EmbeddedRedis
     assert gateway.ingest(event).status_code == 202
     with redis.Redis.from_url(streams.url) as client:
         client.config_set("maxmemory", "1")
-        assert refusal(gateway.batch([new_event()])) == (503, "unavailable")
+        assert refusal(gateway.batch([new_event()])) == (503, "backlog-full")
         client.config_set("maxmemory", "0")
     assert gateway.batch([new_event()]).status_code == 202
 

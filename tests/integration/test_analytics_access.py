@@ -244,6 +244,11 @@ def test_openapi_describes_every_call(api: AnalyticsUnderTest) -> None:
     assert names == {"client_id", "event_type", "format", "from", "group_by", "interval", "to", "tz"}
 
 
+def test_the_root_leads_a_person_to_the_dashboard(api: AnalyticsUnderTest) -> None:
+    answer = api.http.get("/", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (302, "/dashboard")
+
+
 def test_the_dashboard_asks_nobody_else_for_anything(api: AnalyticsUnderTest) -> None:
     page = api.http.get("/dashboard")
     assert page.status_code == 200

@@ -5,6 +5,7 @@ import stat
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -47,6 +48,22 @@ def whoami(url: str, setting: str = "application_name") -> tuple[str, str]:
         row = connection.execute("SELECT current_user, current_setting(%s)", [setting]).fetchone()
         assert row is not None
         return row
+
+
+def test_the_gateway_is_that_of_the_running_fleet_unless_settings_name_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert resolved(data_dir=tmp_path).gateway_url == "http://127.0.0.1:8000"
+    write_servers_file(tmp_path, replace(SERVERS, gateway_url="http://127.0.0.1:8123"))
+    assert resolved(data_dir=tmp_path).gateway_url == "http://127.0.0.1:8123"
+    monkeypatch.setenv("WEIR_GATEWAY_PORT", "9000")
+    monkeypatch.setenv("WEIR_GATEWAY_HOST", "::")
+    assert resolved(data_dir=tmp_path).gateway_url == "http://127.0.0.1:9000"
+
+
+def test_where_no_fleet_runs_the_whole_path_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=f"no `weir up` runs on {tmp_path}/there:"):
+        _ = resolved(data_dir=Path("there")).redis_url
 
 
 @pytest.mark.parametrize(("name", "role"), ROLES.items())

@@ -9,6 +9,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ResponseError
 from redis.retry import Retry
 
+from deploy.fleet.left_entries import release_left_entries
 from shared.redis_keys import GROUP
 from stream_processor.entries import StreamEntry
 from stream_processor.stream_reader import StreamReader, is_group_lost
@@ -222,3 +223,14 @@ def test_a_full_redis_still_delivers_keeps_and_lets_go(client: Any) -> None:
         assert not full.leave()
     finally:
         client.config_set("maxmemory", 0)
+
+
+def test_what_killed_consumers_held_can_be_claimed_at_once_when_it_is_released(client: Any) -> None:
+    ids = put_each(client, "a", "b")
+    old, new = reader(client, "old"), reader(client, "new")
+    assert release_left_entries(client, 2, 3600) == 0
+    assert len(old.read_new(*NO_LIMIT)) == 2
+    assert new.idle_pending(3_600_000, "") == {}
+    assert release_left_entries(client, 2, 3600) == 2
+    assert new.idle_pending(3_600_000, "") == dict.fromkeys(ids, 1)
+    assert [entry.entry_id for entry in new.claim(dict.fromkeys(ids, 1), 3_600_000, *NO_LIMIT)] == ids

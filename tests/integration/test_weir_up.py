@@ -14,11 +14,12 @@ import psycopg
 import pytest
 
 from deploy.embedded import binaries
+from deploy.embedded.local_address import free_port
 from tests import processes
 from tests.ordinary_user import ORDINARY_USER, copy_all_for_everyone, python_for_everyone
 from tests.producer import assert_nothing_lost_or_twice, producing
 from tests.waiting import eventually
-from tests.weir_up import DEATH_SECONDS, PROJECT, STOP_SECONDS, WEIR, WeirUp
+from tests.weir_up import DEATH_SECONDS, PROJECT, STOP_SECONDS, WEIR, WeirUp, plain_environment
 
 CODE = ("analytics_api", "deploy", "ingest_gateway", "shared", "stream_processor")
 FIRST_START_SECONDS = 15.0
@@ -63,8 +64,10 @@ def test_the_first_start_is_up_within_15_s_beside_another_and_shows_its_addresse
         assert second.post(event("side-by-side"), wait_seconds=10).json()["accepted"] == 1
         assert second.get("events/side-by-side")["state"] == "stored"
         assert [found["event_id"] for found in up.get("events")["events"]] == []
-        # One line a second tells what flows.
-        eventually(lambda: second.output.count(" accepted ") >= 2, what="two lines of what flows")
+        # Off a terminal a line tells what flows whenever that changes.
+        eventually(lambda: second.output.count(" accepted ") >= 1, what="a line of what flows")
+        assert second.post(event("told-of")).status_code == 202
+        eventually(lambda: second.output.count(" accepted ") >= 2, what="another one")
         second.stop()
         assert up.pid
     finally:
@@ -77,7 +80,7 @@ def test_other_commands_find_the_servers_through_the_data_directory(up: WeirUp) 
 
 
 def test_a_second_one_on_the_same_data_directory_is_refused_in_one_line(up: WeirUp) -> None:
-    environment = up.environment | {"WEIR_GATEWAY_PORT": "1", "WEIR_ANALYTICS_PORT": "2"}
+    environment = up.environment | {"WEIR_GATEWAY_PORT": str(free_port()), "WEIR_ANALYTICS_PORT": str(free_port())}
     refused = subprocess.run([*WEIR, "up"], env=environment, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert refused.returncode == 1
     assert refused.stderr == (
@@ -94,7 +97,7 @@ def test_a_port_that_another_program_has_is_named_before_anything_starts(up: Wei
     assert f"the gateway cannot listen on 127.0.0.1:{up.gateway_port}" in refused.stderr
     assert "--gateway-port" in refused.stderr
     assert refused.stderr.count("\n") == 1
-    assert not (tmp_path / "data" / "postgres").exists()
+    assert not (tmp_path / "data").exists()
 
 
 def test_crashed_services_are_started_again_and_nothing_is_lost(up: WeirUp) -> None:
@@ -163,6 +166,31 @@ def test_kill_9_leaves_no_process_and_the_next_start_goes_on_with_all_data(up: W
     up.start()
     assert "first key" not in up.output
     assert_nothing_lost_or_twice(up, producer)
+
+
+def test_what_killed_processors_held_is_stored_at_once_after_the_next_start(tmp_path: Path) -> None:
+    up = WeirUp(tmp_path / "data", settings={"WEIR_CLAIM_IDLE_SECONDS": "600"})
+    try:
+        up.start()
+        with psycopg.connect(up.servers["database_url"]) as held_up:
+            held_up.execute("LOCK TABLE events IN ACCESS EXCLUSIVE MODE")
+            assert up.post(event("held")).status_code == 202
+            eventually(lambda: up.weir("streams")[0]["pending"] == 1, what="a processor holds it")
+            up.kill()
+            up.all_gone(DEATH_SECONDS)
+            held_up.close()
+        up.start()
+        eventually(lambda: up.get("events/held")["state"] == "stored", within_seconds=10, what="it is stored")
+    finally:
+        up.close()
+
+
+def test_an_enricher_that_cannot_be_had_is_told_before_anything_starts(tmp_path: Path) -> None:
+    environment = plain_environment(WEIR_DATA_DIR=str(tmp_path / "data"), WEIR_ENRICHERS="no_such_module:add")
+    refused = subprocess.run([*WEIR, "up"], env=environment, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("weir: WEIR_ENRICHERS: 'no_such_module:add' cannot be loaded")
+    assert not (tmp_path / "data").exists()
 
 
 def test_make_killed_with_kill_9_leaves_no_process_either(up: WeirUp) -> None:

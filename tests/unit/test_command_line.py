@@ -1,6 +1,7 @@
 """How `weir` ends: exit code 0, 1 or 2, one line for an error, a traceback only when asked for."""
 
 import json
+import signal
 import subprocess
 import sys
 from importlib import import_module
@@ -11,7 +12,10 @@ import pytest
 import typer
 
 from deploy.cli import run
+from deploy.cli.command_name import command_name
 from deploy.cli.command_table import COMMANDS
+from deploy.load.summary import Summary, summarise
+from deploy.load.tally import Tally
 from tests.no_settings import forget_settings
 
 
@@ -23,7 +27,9 @@ def _nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 Output = pytest.CaptureFixture[str]
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], [], ["db", "--help"], ["config", "-h"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], [], ["db", "--help"], ["config", "-h"], ["keys"], ["gateway"]]
+)
 def test_what_was_asked_for_is_no_error(capsys: Output, arguments: list[str]) -> None:
     assert run(arguments) == 0
     assert capsys.readouterr().err == ""
@@ -34,7 +40,8 @@ def test_what_was_asked_for_is_no_error(capsys: Output, arguments: list[str]) ->
     [
         (["confg"], "weir: No such command 'confg'. Did you mean 'config'?\n"),
         (["config", "--jsn"], "weir: No such option: --jsn (Possible options: --json)\n"),
-        (["db"], "weir: Missing command.\n"),
+        (["up", "--data-dir", ""], "weir: Invalid value for '--data-dir': it is empty"),
+        (["load", "--batch", "5000"], "weir: --batch 5000: the gateway takes 1000 events a request at most"),
         (["keys", "create"], "weir: Missing option '--client-id'.\n"),
         (["keys", "create", "--client-id", "a b"], "weir: --client-id 'a b' must be 1 to 128 of"),
         (["keys", "create", "--client-id", "a", "--expires-at", "2001-01-01"], "weir: --expires-at 2001"),
@@ -116,6 +123,56 @@ def test_every_commands_help_teaches_with_an_example(name: str) -> None:
     command: Any = typer.main.get_command(import_module(COMMANDS[name][0]).app)
     for one in getattr(command, "commands", {name: command}).values():
         assert "Example: `" in (one.help or ""), one.name
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_help_loses_what_stands_in_brackets_or_offers_what_goes_nowhere(capsys: Output, name: str) -> None:
+    command: Any = typer.main.get_command(import_module(COMMANDS[name][0]).app)
+    for path in [[name], *([name, one] for one in getattr(command, "commands", {}))]:
+        assert run([*path, "--help"]) == 0
+        told = capsys.readouterr().out
+        assert " ." not in " ".join(told.split()).replace(" .weir", "").replace(" .env", ""), told
+        assert "completion" not in told
+        assert "Usage: " in told
+
+
+def test_a_group_alone_shows_its_help(capsys: Output) -> None:
+    assert run(["keys"]) == 0
+    assert "Create, list and change API keys." in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_load_that_was_stopped_says_what_it_did_not_send(
+    capsys: Output, monkeypatch: pytest.MonkeyPatch, number: int, code: int
+) -> None:
+    tally = Tally(began=0.0, ended=2.0, sent_events=100, requests=1)
+
+    async def stopped(*_: object) -> Summary:
+        return summarise(tally, None, url="", client_id=None, cpu_seconds=0.1, stopped_by=number)
+
+    monkeypatch.setattr("deploy.load.session.load", stopped)
+    assert run(["load", "--events", "500", "--json"]) == code
+    told = capsys.readouterr()
+    assert json.loads(told.out)["interrupted"]
+    assert told.err.endswith(f"weir: stopped by {signal.Signals(number).name}; 400 of 500 events were not sent\n")
+
+
+@pytest.mark.parametrize(
+    ("called", "found", "named"),
+    [
+        (".venv/bin/weir", None, ".venv/bin/weir"),
+        ("bin/weir", "bin/weir", "weir"),
+        ("deploy/__main__.py", None, "weir"),
+    ],
+)
+def test_hints_name_the_command_as_it_was_called(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, called: str, found: str | None, named: str
+) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/weir").touch()
+    monkeypatch.setattr(sys, "argv", [called])
+    monkeypatch.setattr("shutil.which", lambda _: found and str(tmp_path / found))
+    assert command_name() == named
 
 
 def test_help_imports_no_command() -> None:

@@ -98,6 +98,14 @@ def test_of_the_durability_level(durability: str, change: dict[str, object], lev
     assert bool(check.mend) == (level is not Level.OK)
 
 
+def test_a_kept_secret_key_is_told_from_one_that_is_yet_to_be_made() -> None:
+    for is_kept, seen in ((True, "kept in the data directory"), (False, "the first start makes one")):
+        machine = replace(MACHINE, secret_key_is_kept=is_kept)
+        (check,) = [check for check in judge(replace(SOUND, machine=machine)) if check.name == "secret key"]
+        assert check.level is Level.OK
+        assert seen in check.seen
+
+
 def migration(state: MigrationState) -> list[MigrationStatus]:
     return [MigrationStatus(1, "0001_events", state, None)]
 

@@ -100,7 +100,7 @@ def storage_of(stored: int, settled: int) -> Storage:
 
 def summed(stored: int, settled: int) -> tuple[int | None, int | None, bool]:
     summary = summarise(
-        tally_of(500), storage_of(stored, settled), url="", client_id="c", cpu_seconds=0.1, interrupted=False
+        tally_of(500), storage_of(stored, settled), url="", client_id="c", cpu_seconds=0.1, stopped_by=None
     )
     return summary.in_flight, summary.lost, summary.sound
 

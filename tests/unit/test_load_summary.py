@@ -14,7 +14,7 @@ def shown(storage: Storage | None, *, refused: int = 0) -> dict[str, tuple[str, 
     tally.keep(LoadRequest(0, 500, b""), b'{"accepted":500,"duplicates":0}', cut_before=False)
     if refused:
         tally.refuse(LoadRequest(500, refused, b""), "422: payload is too deep")
-    summary = summarise(tally, storage, url="", client_id="c", cpu_seconds=0.1, interrupted=False)
+    summary = summarise(tally, storage, url="", client_id="c", cpu_seconds=0.1, stopped_by=None)
     return {name: (figure, about) for name, figure, about in summary_rows(summary)}
 
 
