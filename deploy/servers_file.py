@@ -47,7 +47,7 @@ def read_servers_file(data_dir: Path) -> RunningServers | None:
     path = data_dir / SERVERS_FILE
     try:
         servers = RunningServers(**json.loads(path.read_bytes()))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except PermissionError:
         raise SettingsError(

@@ -11,9 +11,12 @@ from typing import Final
 
 import msgspec
 
-from shared.errors import DataError
+from shared.errors import DataError, HaltError
 
 VERSION: Final = 1
+_LEAST_FIELDS: Final = 9
+_SANE_VERSION: Final = 1000
+"""Beyond this it is no version but somebody's number."""
 
 
 class EventFrame(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -79,15 +82,38 @@ def encode_blocks(blocks: list[Block]) -> bytes:
 
 
 def decode_blocks(blob: bytes) -> list[Block]:
-    """The blocks of an entry. Raises DataError when the bytes are not blocks of a version known here."""
+    """The blocks of an entry.
+
+    Raises DataError when the bytes are not blocks; HaltError when they are of a later release, whose events are sound
+    and must wait, pending, for a processor that can read them.
+    """
     try:
         blocks = _decoder.decode(blob)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        _refuse_newer(_versions(blob))
         raise DataError("unreadable_entry", f"the entry is not a list of blocks: {error}") from error
-    for block in blocks:
-        if block.version > VERSION:
-            raise DataError(
-                "unreadable_entry",
-                f"block version {block.version} is newer than {VERSION}: upgrade this processor",
-            )
+    versions = [block.version for block in blocks]
+    _refuse_newer(versions)
+    if any(version > VERSION for version in versions):
+        raise DataError("unreadable_entry", "the entry is not a list of blocks: no version has such a number")
     return blocks
+
+
+def _refuse_newer(versions: list[int]) -> None:
+    newer = [version for version in versions if VERSION < version <= _SANE_VERSION]
+    if newer:
+        raise HaltError(
+            f"an entry holds blocks of version {max(newer)}, this processor reads up to {VERSION}: "
+            "nothing is lost, the entry stays pending; upgrade the processors"
+        )
+
+
+def _versions(blob: bytes) -> list[int]:
+    """The versions of whatever has the outline of blocks, a list of lists that begin with a number; else none."""
+    try:
+        found = msgspec.msgpack.decode(blob)
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        return []
+    blocks = found if isinstance(found, list) else []
+    outlined = [block for block in blocks if isinstance(block, list) and len(block) >= _LEAST_FIELDS]
+    return [block[0] for block in outlined if type(block[0]) is int]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import fields
 
 from shared.audit_record import AuditRecord
+from shared.errors import HaltError
 from shared.stream_entry import Block, EventFrame
 from stream_processor.audit_sink import AuditSink
 from stream_processor.entries import Failure, Sink, StreamEntry
@@ -57,7 +58,11 @@ def test_any_bytes_become_rows_or_a_failure(name: str, blob: bytes | None) -> No
 @few
 def test_any_values_of_the_right_types_become_rows_or_failures(name: str, data: st.DataObject) -> None:
     blob = msgspec.msgpack.encode(data.draw(st.lists(any_of(STRUCTS[name]), max_size=3)))
-    prepared = SINKS[name].prepare([StreamEntry("1-1", 1, blob)])
+    try:
+        prepared = SINKS[name].prepare([StreamEntry("1-1", 1, blob)])
+    except HaltError:
+        assert any(1 < block[0] <= 1000 for block in msgspec.msgpack.decode(blob)), "only a later version may halt"
+        return
     for failures in prepared.failures.values():
         assert failures == [storable(failure) for failure in failures]
         assert msgspec.msgpack.decode(msgspec.msgpack.encode(failures), type=list[Failure]) == failures

@@ -1,11 +1,12 @@
 """What goes into the streams comes out of them as it was."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.audit_record import AuditRecord, decode_records, encode_record, encode_record_head
-from shared.errors import DataError
+from shared.errors import DataError, HaltError
 from shared.stream_entry import VERSION, Block, EventFrame, decode_blocks, encode_events, encode_head
 
 TEXT = st.text(max_size=300)
@@ -53,7 +54,9 @@ def test_bytes_that_are_no_entry_are_a_data_error_and_nothing_else(blob: bytes) 
             assert error.reason == "unreadable_entry"
 
 
-def test_a_block_of_a_later_version_is_refused_by_name() -> None:
+def test_a_block_of_a_later_version_halts_its_reader_whatever_its_layout() -> None:
     later = b"\x99" + bytes([VERSION + 1]) + encode_head("a", 1, "g", "::1", "u", "r", "k")[2:] + encode_events([])
-    with pytest.raises(DataError, match="upgrade"):
-        decode_blocks(b"\x91" + later)
+    other_layout = msgspec.msgpack.encode([[VERSION + 1, {"client": "a"}, *range(7)]])
+    for blob in (b"\x91" + later, other_layout):
+        with pytest.raises(HaltError, match="upgrade"):
+            decode_blocks(blob)
