@@ -27,6 +27,10 @@ class StreamKeys:
     def totals(self) -> str:
         return f"{self.stream}:totals"
 
+    def trial(self, entry_id: str) -> str:
+        """Hash of an entry that may kill its processor: who tries what of it, and deaths; expires by itself."""
+        return f"{self.stream}:trial:{entry_id}"
+
 
 @dataclass(frozen=True, slots=True)
 class ShardKeys:

@@ -162,7 +162,7 @@ class Settings(BaseSettings):
     claim_idle_seconds: float = setting("WEIR_CLAIM_IDLE_SECONDS", 30,
         "Time an entry is pending with another processor before it is claimed from it.", ge=0.1, le=86_400)
     max_attempts: int = setting("WEIR_MAX_ATTEMPTS", 5,
-        "Attempts at an event that fails for its data before it is given up.", ge=1, le=1000)
+        "Deliveries of an entry after which it is tried alone: one of its events may be what kills processors.", ge=1, le=1000)
     retry_interval_seconds: float = setting("WEIR_RETRY_INTERVAL_SECONDS", 600,
         "Time between two looks for failed events that the schedule retries.", ge=0.1, le=86_400)
     retry_base_seconds: float = setting("WEIR_RETRY_BASE_SECONDS", 600,

@@ -1,6 +1,7 @@
 """The reader's half of a loop: it prepares a batch and hands it over, while the writer stores the one before."""
 
 import queue
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -16,6 +17,7 @@ from stream_processor.entries import Prepared, Source, StreamEntry
 from stream_processor.in_hand import InHand
 from stream_processor.metrics import ProcessorMetrics
 from stream_processor.stream_reader import MAX_ENTRIES, StreamReader, is_group_lost
+from stream_processor.trial_gate import TrialGate
 
 log = structlog.get_logger()
 
@@ -36,6 +38,9 @@ class BatchReader:
         metrics: ProcessorMetrics,
         stop: threading.Event,
         writer_ended: Callable[[], bool],
+        gate: TrialGate,
+        *,
+        tries_alone: bool,
     ) -> None:
         self._config = config
         self._source = source
@@ -47,6 +52,8 @@ class BatchReader:
         self._outage = metrics.outage.labels(source.keys.name, "redis")
         self._stop = stop
         self._writer_ended = writer_ended
+        self._gate = gate
+        self._most_deliveries = config.max_attempts if tries_alone else sys.maxsize
         self._next_claim = self._next_keep = 0.0
         # nothing here waits for longer than it takes until entries in hand are to be kept
         self._keep_seconds = config.claim_idle_seconds / 3
@@ -160,7 +167,22 @@ class BatchReader:
 
     def _prepare_and_hand_over(self, entries: list[StreamEntry]) -> None:
         self._in_hand.add(entries)
-        self._hand_over(self._source.sink.prepare(entries))
+        usual = [entry for entry in entries if entry.deliveries <= self._most_deliveries]
+        if usual:
+            self._hand_over(self._prepare(usual))
+        for entry in entries:
+            if entry.deliveries > self._most_deliveries:
+                log.warning("entry.suspected", stream=self._stream, entry=entry.entry_id, deliveries=entry.deliveries)
+                self._hand_over(Prepared([entry], None, suspect=True))
+
+    def _prepare(self, entries: list[StreamEntry]) -> Prepared:
+        """Prepare a batch, but not while a suspect is tried: a death must be the doing of one of the two."""
+        while not self._gate.enter(self._hand_over_seconds):
+            self._keep_in_hand()
+        try:
+            return self._source.sink.prepare(entries)
+        finally:
+            self._gate.leave()
 
     def _hand_over(self, prepared: Prepared | None) -> None:
         """Give a batch to the writer; while it is busy, keep what is in hand from being taken over."""
@@ -169,15 +191,18 @@ class BatchReader:
                 self._batches.put(prepared, timeout=self._hand_over_seconds)
                 return
             except queue.Full:
-                try:
-                    self._keep_when_due()
-                except (RedisError, OSError) as error:
-                    self._note_trouble(error)
+                self._keep_in_hand()
+
+    def _keep_in_hand(self) -> None:
+        try:
+            self._keep_when_due()
+        except (RedisError, OSError) as error:
+            self._note_trouble(error)
 
     def _keep_when_due(self) -> None:
         """Entries wait here for as long as PostgreSQL is away: they are in good hands all the while."""
         now = time.monotonic()
-        if now < self._next_keep:
+        if now < self._next_keep or self._gate.stuck_seconds() > self._config.claim_idle_seconds:
             return
         self._next_keep = now + self._keep_seconds
         self._reader.keep(list(self._in_hand.ids()))

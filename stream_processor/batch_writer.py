@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 
 from stream_processor.backoff import Backoff
 from stream_processor.crash_points import CrashPoint, reach
+from stream_processor.crash_trial import CrashTrial
 from stream_processor.entries import Prepared, Source
 from stream_processor.failure_decision import Decision, decide
 from stream_processor.in_hand import InHand
@@ -36,6 +37,7 @@ class BatchWriter:
         in_hand: InHand,
         metrics: ProcessorMetrics,
         stop: threading.Event,
+        trial: CrashTrial | None = None,
     ) -> None:
         self._source = source
         self._settlement = settlement
@@ -47,6 +49,7 @@ class BatchWriter:
         self._stop = stop
         self._connection: Connection[Any] | None = None
         self._gave_up = False
+        self._trial = trial
 
     def run(self) -> None:
         """Store until told that no batch will follow. Raises HaltError when a person has to act."""
@@ -60,7 +63,7 @@ class BatchWriter:
             self._disconnect()
 
     def _store(self, prepared: Prepared) -> Stored | None:
-        """Write a batch, waiting for as long as PostgreSQL is away; None when a stop came first: it stays pending."""
+        """Write a batch, waiting for as long as a server is away; None when a stop came first: it stays pending."""
         name = self._source.keys.name
         outage = self._metrics.outage.labels(name, "postgresql")
         backoff = Backoff(self._stop.wait)
@@ -69,7 +72,7 @@ class BatchWriter:
                 if self._connection is None or self._connection.closed:
                     self._connection = self._connect()
                 started = time.perf_counter()
-                stored = store(self._connection, self._source, prepared, self._forget_partitions)
+                stored = store(self._connection, self._source, prepared, self._forget_partitions, self._trial)
                 self._metrics.batch_seconds.labels(name).observe(time.perf_counter() - started)
                 outage.set(0)
                 return stored
@@ -82,6 +85,10 @@ class BatchWriter:
                     "postgresql.away", stream=self._source.keys.stream, sqlstate=error.sqlstate,
                     error=f"{type(error).__name__}: {str(error).strip()}",
                 )  # fmt: skip
+                self._gave_up = self._stop.is_set()
+                backoff.pause()
+            except (RedisError, OSError) as error:  # only a trial asks Redis here
+                log.warning("trial.put_off", stream=self._source.keys.stream, error=f"{type(error).__name__}: {error}")
                 self._gave_up = self._stop.is_set()
                 backoff.pause()
         return None

@@ -19,5 +19,7 @@ class ProcessorConfig:
     claim_idle_seconds: float
     """Entries pending for longer with another consumer are taken over."""
     drain_seconds: float
+    max_attempts: int = 5
+    """Deliveries of an entry after which it is taken alone: it may be what kills processors."""
     retry: RetryPolicy = NO_RETRIES
     """What the failed events of classes worth retrying are told."""

@@ -24,6 +24,7 @@ from stream_processor.metrics import ProcessorMetrics
 from stream_processor.partitions import DayPartitions
 from stream_processor.retry_schedule import RetrySchedule
 from stream_processor.stream_loop import StreamLoop
+from stream_processor.trial_gate import TrialGate
 from stream_processor.upkeep import Upkeep
 
 log = structlog.get_logger()
@@ -56,12 +57,13 @@ class Processor:
             "audit": AuditSink(self._partitions),
             "dead": FailedEventSink(config.retry),
         }
+        gate = TrialGate()
         unhurried = replace(config, batch_age_ms=config.batch_age_ms * _UNHURRIED)
         self._loops = [
             StreamLoop(
                 config if keys.name == "events" else unhurried,
                 Source(keys, shard.dead, shard.parked, sinks[keys.name]),
-                make_redis, connect, self._partitions.forget, self.metrics, self._stop,
+                make_redis, connect, self._partitions.forget, self.metrics, self._stop, gate,
             )
             for shard in map(ShardKeys, range(config.shards))
             for keys in shard.streams

@@ -15,11 +15,15 @@ from shared.errors import HaltError
 from stream_processor.batch_reader import BLOCK_MS, BatchReader
 from stream_processor.batch_writer import BatchWriter
 from stream_processor.config import ProcessorConfig
+from stream_processor.crash_trial import CrashTrial
 from stream_processor.entries import Prepared, Source
+from stream_processor.event_sink import EventSink
 from stream_processor.in_hand import InHand
 from stream_processor.metrics import ProcessorMetrics
 from stream_processor.settlement import Settlement
 from stream_processor.stream_reader import StreamReader
+from stream_processor.trial_gate import TrialGate
+from stream_processor.trial_marks import TrialMarks
 
 __all__ = ["BLOCK_MS", "StreamLoop"]
 
@@ -41,6 +45,7 @@ class StreamLoop:
         forget_partitions: Callable[[], None],
         metrics: ProcessorMetrics,
         stop: threading.Event,
+        gate: TrialGate,
     ) -> None:
         self._stream = source.keys.stream
         self._stop = stop
@@ -49,10 +54,14 @@ class StreamLoop:
         batches: queue.Queue[Prepared | None] = queue.Queue(maxsize=1)
         in_hand = InHand()
         settlement = Settlement(self._writer_redis, source)
-        writer = BatchWriter(source, settlement, connect, forget_partitions, batches, in_hand, metrics, stop)
+        trial = None
+        if isinstance(source.sink, EventSink):  # the other streams hold what Weir made, and run through no other's code
+            trial = CrashTrial(source.sink, TrialMarks(self._writer_redis, source.keys, config.consumer), gate)
+        writer = BatchWriter(source, settlement, connect, forget_partitions, batches, in_hand, metrics, stop, trial)
         reader = BatchReader(
-            config, source, self._reader, batches, in_hand, metrics, stop, lambda: not self._threads[1].is_alive()
-        )
+            config, source, self._reader, batches, in_hand, metrics, stop, lambda: not self._threads[1].is_alive(),
+            gate, tries_alone=trial is not None,
+        )  # fmt: skip
         self.halted: HaltError | None = None
         name = f"{source.keys.name}-{source.keys.shard}"
         self._threads = [

@@ -31,6 +31,7 @@ def run_processor(settings: Settings, endpoints: Endpoints) -> None:
         batch_age_ms=settings.batch_age_ms,
         claim_idle_seconds=settings.claim_idle_seconds,
         drain_seconds=settings.drain_seconds,
+        max_attempts=settings.max_attempts,
         retry=retry_policy(settings),
     )
     redis_url, database_url = endpoints.redis_url, endpoints.processor_database_url
