@@ -16,6 +16,7 @@ from stream_processor.crash_points import CrashPoint, reach
 from stream_processor.crash_trial import CrashTrial
 from stream_processor.entries import Prepared, Source
 from stream_processor.failure_decision import Decision, decide
+from stream_processor.failure_limit import FailureWindow
 from stream_processor.in_hand import InHand
 from stream_processor.metrics import ProcessorMetrics
 from stream_processor.settlement import Settlement
@@ -37,6 +38,7 @@ class BatchWriter:
         in_hand: InHand,
         metrics: ProcessorMetrics,
         stop: threading.Event,
+        window: FailureWindow,
         trial: CrashTrial | None = None,
     ) -> None:
         self._source = source
@@ -49,6 +51,7 @@ class BatchWriter:
         self._stop = stop
         self._connection: Connection[Any] | None = None
         self._gave_up = False
+        self._window = window
         self._trial = trial
 
     def run(self) -> None:
@@ -72,7 +75,9 @@ class BatchWriter:
                 if self._connection is None or self._connection.closed:
                     self._connection = self._connect()
                 started = time.perf_counter()
-                stored = store(self._connection, self._source, prepared, self._forget_partitions, self._trial)
+                stored = store(
+                    self._connection, self._source, prepared, self._forget_partitions, self._trial, self._window
+                )
                 self._metrics.batch_seconds.labels(name).observe(time.perf_counter() - started)
                 outage.set(0)
                 return stored

@@ -3,8 +3,8 @@
 An entry that was delivered more often than WEIR_MAX_ATTEMPTS is a suspect, no more: outages raise its delivery count
 too, and so does a culprit in the same batch. It is stored as any other, with the same fence in one transaction, but
   1. alone in its batch, under a mark in Redis that says so; a processor that dies leaves it behind;
-  2. after one death under that mark, event by event, each under a mark of its own, in key order (no deadlock), each in a
-     savepoint. After ``DEATHS_ALONE`` deaths at one event, it fails as ``crashed_processor``; the others are stored.
+  2. after one death under that mark, event by event in key order (no deadlock), each under a mark and in a savepoint of
+     its own. After ``DEATHS_ALONE`` deaths at one event, it fails as ``crashed_processor``; the others are stored.
 Why this is sound:
   * A death rolls the transaction back, so nothing of the entry is stored, and the fence does not know it; the next try
     begins at the first event. A zombie that had stored the entry is met by the fence before any mark is read.

@@ -15,6 +15,7 @@ from stream_processor.crash_points import CrashPoint, reach
 from stream_processor.crash_trial import CrashTrial
 from stream_processor.entries import Failure, Failures, Prepared, Source, StreamEntry
 from stream_processor.failure_decision import Decision, decide
+from stream_processor.failure_limit import FailureWindow
 
 log = structlog.get_logger()
 
@@ -38,17 +39,19 @@ def store(
     prepared: Prepared,
     forget_partitions: Callable[[], None],
     trial: CrashTrial | None = None,
+    window: FailureWindow | None = None,
 ) -> Stored:
     """Write a batch in one transaction; good events are stored, bad ones noted, in the same pass.
 
     Raises psycopg.Error when PostgreSQL cannot do it now: the caller waits and calls again with the same batch; nothing
     is counted, and a COMMIT whose reply was lost makes the repeat a no-op. Raises SchemaError when waiting cannot help.
-    Suspects need ``trial``, and with it Redis: redis.RedisError is raised as psycopg.Error is.
+    Suspects need ``trial``, and with it Redis: redis.RedisError is raised as psycopg.Error is. Raises HaltError, with
+    nothing written, when the failures of ``window`` and of this batch reach their limit.
     """
     isolate = remade = False
     while True:
         try:
-            return _transaction(connection, source, prepared, trial, isolate=isolate)
+            return _transaction(connection, source, prepared, trial, window, isolate=isolate)
         except (RedisError, HaltError):
             raise
         except Exception as error:
@@ -75,7 +78,13 @@ def refuse_schema(source: Source, error: Exception) -> SchemaError:
 
 
 def _transaction(
-    connection: Connection[Any], source: Source, prepared: Prepared, trial: CrashTrial | None, *, isolate: bool
+    connection: Connection[Any],
+    source: Source,
+    prepared: Prepared,
+    trial: CrashTrial | None,
+    window: FailureWindow | None,
+    *,
+    isolate: bool,
 ) -> Stored:
     stream = source.keys.stream
     entry_ids = [entry.entry_id for entry in prepared.entries]
@@ -92,6 +101,10 @@ def _transaction(
         for entry_id, found in prepared.failures.items():
             if entry_id in fresh:
                 failures[entry_id] = failures.get(entry_id, []) + found
+        events = sum(max(entry.events, 1) for entry in prepared.entries if entry.entry_id in fresh)
+        failed = [failure for found in failures.values() for failure in found]
+        if window is not None and failed:
+            window.check(events, len(failed), f"{failed[-1].reason}, {failed[-1].detail}")
         for entry_id, found in failures.items():
             connection.execute(
                 load_sql("stream_processor", "note_failures"),
@@ -101,6 +114,8 @@ def _transaction(
             failures |= _noted(connection, stream, [entry_id for entry_id in entry_ids if entry_id not in fresh])
         reach(CrashPoint.BEFORE_COMMIT)
     reach(CrashPoint.AFTER_COMMIT)
+    if window is not None:
+        window.add(events, len(failed))
     return Stored(
         [entry for entry in prepared.entries if entry.entry_id not in failures],
         [(entry, failures[entry.entry_id]) for entry in prepared.entries if entry.entry_id in failures],

@@ -18,6 +18,7 @@ from stream_processor.config import ProcessorConfig
 from stream_processor.crash_trial import CrashTrial
 from stream_processor.entries import Prepared, Source
 from stream_processor.event_sink import EventSink
+from stream_processor.failure_limit import FailureWindow
 from stream_processor.in_hand import InHand
 from stream_processor.metrics import ProcessorMetrics
 from stream_processor.settlement import Settlement
@@ -57,7 +58,10 @@ class StreamLoop:
         trial = None
         if isinstance(source.sink, EventSink):  # the other streams hold what Weir made, and run through no other's code
             trial = CrashTrial(source.sink, TrialMarks(self._writer_redis, source.keys, config.consumer), gate)
-        writer = BatchWriter(source, settlement, connect, forget_partitions, batches, in_hand, metrics, stop, trial)
+        window = FailureWindow(config.failure_limit, source.keys.stream)
+        writer = BatchWriter(
+            source, settlement, connect, forget_partitions, batches, in_hand, metrics, stop, window, trial
+        )
         reader = BatchReader(
             config, source, self._reader, batches, in_hand, metrics, stop, lambda: not self._threads[1].is_alive(),
             gate, tries_alone=trial is not None,
