@@ -15,6 +15,7 @@ from stream_processor.config import ProcessorConfig
 from stream_processor.crash_points import CrashPoint, reach
 from stream_processor.entries import Prepared, Source, StreamEntry
 from stream_processor.in_hand import InHand
+from stream_processor.losses import Losses
 from stream_processor.metrics import ProcessorMetrics
 from stream_processor.stream_reader import MAX_ENTRIES, StreamReader, is_group_lost
 from stream_processor.trial_gate import TrialGate
@@ -33,6 +34,7 @@ class BatchReader:
         config: ProcessorConfig,
         source: Source,
         reader: StreamReader,
+        losses: Losses,
         batches: "queue.Queue[Prepared | None]",
         in_hand: InHand,
         metrics: ProcessorMetrics,
@@ -48,6 +50,8 @@ class BatchReader:
         self._reader = reader
         self._batches = batches
         self._in_hand = in_hand
+        self._losses = losses
+        self._lost = metrics.lost.labels(source.keys.name)
         self._claimed = metrics.claimed.labels(source.keys.name)
         self._outage = metrics.outage.labels(source.keys.name, "redis")
         self._stop = stop
@@ -127,17 +131,22 @@ class BatchReader:
                 return
             after = list(page)[-1]
             lost = {entry_id: count for entry_id, count in page.items() if entry_id not in in_hand}
+            self._take_lost(lost)
             taken = self._claim(lost, 0)
-            if lost:
-                log.info("entries.pending_again", stream=self._stream, entries=taken, deleted=len(lost) - taken)
+            if taken:
+                log.info("entries.pending_again", stream=self._stream, entries=taken)
 
     def _claim_when_due(self) -> None:
-        """Take over what other consumers have left: all of it, batch by batch, at the writer's pace."""
+        """Take over what other consumers have left, and look what was taken from the stream, and who is gone."""
         now = time.monotonic()
         if now < self._next_claim:
             return
-        idle_seconds = self._config.claim_idle_seconds
-        self._next_claim = now + idle_seconds / 4
+        self._next_claim = now + self._config.claim_idle_seconds / 4
+        self._claim_idle(self._config.claim_idle_seconds)
+        self._note_losses()
+
+    def _claim_idle(self, idle_seconds: float) -> None:
+        """All of it, batch by batch, at the writer's pace."""
         after = ""
         while not self._stop.is_set():
             in_hand = self._in_hand.ids()
@@ -146,10 +155,27 @@ class BatchReader:
                 return
             after = list(page)[-1]
             left = {entry_id: count for entry_id, count in page.items() if entry_id not in in_hand}
+            self._take_lost(left)
             taken = self._claim(left, int(idle_seconds * 1000))
             if taken:
                 log.info("entries.claimed", stream=self._stream, entries=taken)
                 self._claimed.inc(taken)
+
+    def _take_lost(self, entry_ids: Iterable[str]) -> None:
+        lost = self._losses.take_lost(entry_ids)
+        if lost:
+            log.error(
+                "entries.lost", stream=self._stream, entries=len(lost), ids=lost,
+                next="another hand has deleted or trimmed them, unread: find it; weir reconcile names what is missing",
+            )  # fmt: skip
+
+    def _note_losses(self) -> None:
+        events = self._losses.write_off()
+        if events:
+            self._lost.inc(events)
+            log.error("events.lost", stream=self._stream, events=events, next="see entries.lost, and weir reconcile")
+        for name in self._losses.remove_gone():
+            log.info("consumer.removed", stream=self._stream, consumer=name)
 
     def _claim(self, deliveries: Mapping[str, int], idle_ms: int) -> int:
         """Claim these entries, in as many batches as their sizes ask for; how many there were."""

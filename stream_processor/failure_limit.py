@@ -46,7 +46,8 @@ class FailureWindow:
             raise HaltError(
                 f"stream {self._stream}: {failed} of {events} events failed within {self._limit.window_seconds:g} s, "
                 f"the last one because: {last_detail}; this batch was not written, and nothing of it is given up: "
-                "its entries stay pending. Mend the cause (a release, an enricher, the schema) and start again; or, if they are to "
+                "its entries stay pending. "
+                "Mend the cause (a release, an enricher, the schema) and start again; or, if they are to "
                 "fail, raise WEIR_FAILURE_LIMIT_COUNT or WEIR_FAILURE_LIMIT_SHARE first"
             )
 

@@ -32,6 +32,12 @@ class ProcessorMetrics:
             ["stream"],
             registry=self.registry,
         )
+        self.lost = Counter(
+            "weir_processor_events_lost_total",
+            "Events that another hand deleted or trimmed. Any: see entries.lost in the log, and who trims.",
+            ["stream"],
+            registry=self.registry,
+        )
         self.outage = Gauge(
             "weir_processor_outage",
             "1 while a server is away and the loop waits; by server. See that server.",

@@ -20,6 +20,7 @@ from stream_processor.entries import Prepared, Source
 from stream_processor.event_sink import EventSink
 from stream_processor.failure_limit import FailureWindow
 from stream_processor.in_hand import InHand
+from stream_processor.losses import Losses
 from stream_processor.metrics import ProcessorMetrics
 from stream_processor.settlement import Settlement
 from stream_processor.stream_reader import StreamReader
@@ -63,8 +64,8 @@ class StreamLoop:
             source, settlement, connect, forget_partitions, batches, in_hand, metrics, stop, window, trial
         )
         reader = BatchReader(
-            config, source, self._reader, batches, in_hand, metrics, stop, lambda: not self._threads[1].is_alive(),
-            gate, tries_alone=trial is not None,
+            config, source, self._reader, Losses(self._reader_redis, source.keys), batches, in_hand, metrics, stop,
+            lambda: not self._threads[1].is_alive(), gate, tries_alone=trial is not None,
         )  # fmt: skip
         self.halted: HaltError | None = None
         name = f"{source.keys.name}-{source.keys.shard}"
