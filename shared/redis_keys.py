@@ -74,6 +74,10 @@ class ShardKeys:
         """Sorted set of the events that lately failed, for those who wait for them; expires by itself."""
         return f"weir:{{{self.shard}}}:parked"
 
+    def processor(self, consumer: str) -> str:
+        """Hash a processor tells of itself; expires by itself. Of the first shard, whatever shards it serves."""
+        return f"weir:{{{self.shard}}}:processor:{consumer}"
+
     def limit(self, key_id: str) -> str:
         """List of the admission times of one API key, newest first."""
         return f"weir:{{{self.shard}}}:limit:{key_id}"

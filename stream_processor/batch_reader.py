@@ -53,7 +53,7 @@ class BatchReader:
         self._losses = losses
         self._lost = metrics.lost.labels(source.keys.name)
         self._claimed = metrics.claimed.labels(source.keys.name)
-        self._outage = metrics.outage.labels(source.keys.name, "redis")
+        self._outages = metrics.outages
         self._stop = stop
         self._writer_ended = writer_ended
         self._gate = gate
@@ -81,7 +81,7 @@ class BatchReader:
                     self._take_own_pending()
                     fresh_connection = False
                 self._read_round()
-                self._outage.set(0)
+                self._outages.end(self._source.keys.name, "redis")
                 backoff.reset()
             except (RedisError, OSError) as error:
                 self._note_trouble(error)
@@ -92,7 +92,7 @@ class BatchReader:
         if is_group_lost(error):
             log.error("group.lost", stream=self._stream, next="Redis lost its data; the group is made again at 0")
             return
-        self._outage.set(1)
+        self._outages.begin(self._source.keys.name, "redis", error)
         log.warning("redis.away", stream=self._stream, error=f"{type(error).__name__}: {error}")
 
     def _read_round(self) -> None:

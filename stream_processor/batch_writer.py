@@ -68,7 +68,6 @@ class BatchWriter:
     def _store(self, prepared: Prepared) -> Stored | None:
         """Write a batch, waiting for as long as a server is away; None when a stop came first: it stays pending."""
         name = self._source.keys.name
-        outage = self._metrics.outage.labels(name, "postgresql")
         backoff = Backoff(self._stop.wait)
         while not self._gave_up:
             try:
@@ -79,13 +78,13 @@ class BatchWriter:
                     self._connection, self._source, prepared, self._forget_partitions, self._trial, self._window
                 )
                 self._metrics.batch_seconds.labels(name).observe(time.perf_counter() - started)
-                outage.set(0)
+                self._metrics.outages.end(name, "postgresql")
                 return stored
             except psycopg.Error as error:
                 self._disconnect()
                 if decide(error) is not Decision.RETRY:
                     raise refuse_schema(self._source, error) from error
-                outage.set(1)
+                self._metrics.outages.begin(name, "postgresql", error)
                 log.warning(
                     "postgresql.away", stream=self._source.keys.stream, sqlstate=error.sqlstate,
                     error=f"{type(error).__name__}: {str(error).strip()}",
@@ -105,7 +104,6 @@ class BatchWriter:
 
     def _settle(self, stored: Stored) -> None:
         """Tell Redis, waiting for as long as it is away; after a stop they stay pending, and the fence knows them."""
-        outage = self._metrics.outage.labels(self._source.keys.name, "redis")
         backoff = Backoff(self._stop.wait)
         reach(CrashPoint.BEFORE_ACKNOWLEDGING)
         while True:
@@ -119,7 +117,7 @@ class BatchWriter:
                 )
                 if self._stop.is_set():
                     return
-                outage.set(1)
+                self._metrics.outages.begin(self._source.keys.name, "redis", error)
                 backoff.pause()
         self._count(stored)
 

@@ -2,6 +2,8 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from stream_processor.outages import Outages
+
 
 class ProcessorMetrics:
     """The metrics of one processor process, on a registry of its own; ``stream`` is events, audit or dead."""
@@ -44,6 +46,7 @@ class ProcessorMetrics:
             ["stream", "server"],
             registry=self.registry,
         )
+        self.outages = Outages(self.outage)
         self.batch_seconds = Histogram(
             "weir_processor_batch_duration_seconds",
             "Time to write one batch, up to COMMIT. High: PostgreSQL is slow; see its disk and locks.",

@@ -20,6 +20,7 @@ from stream_processor.enrich import Enricher
 from stream_processor.entries import Sink, Source
 from stream_processor.event_sink import EventSink
 from stream_processor.failed_event_sink import FailedEventSink
+from stream_processor.heartbeat import Heartbeat
 from stream_processor.metrics import ProcessorMetrics
 from stream_processor.partitions import DayPartitions
 from stream_processor.retry_schedule import RetrySchedule
@@ -51,6 +52,7 @@ class Processor:
         self._stop_asked: SimpleQueue[None] = SimpleQueue()
         self.metrics = ProcessorMetrics()
         self._partitions = DayPartitions(connect)
+        self._heartbeat = Heartbeat(make_redis(), config.consumer, self.metrics)
         self._upkeep = Upkeep(config.shards, make_redis, connect)
         sinks: dict[str, Sink] = {
             "events": EventSink(enrichers, self._partitions),
@@ -83,12 +85,16 @@ class Processor:
             loop.start()
         for serve in (self._obey_stop, self._keep_partitions_ahead, self._retry_failed, self._keep_up):
             threading.Thread(target=serve, name=serve.__name__, daemon=True).start()
+        beat = threading.Thread(target=self._heartbeat.run, args=(self._stop,), name="heartbeat", daemon=True)
+        beat.start()
         self._stop.wait()
         deadline = time.monotonic() + self._config.drain_seconds
         ended = [loop.join(deadline) for loop in self._loops]
         for loop, has_ended in zip(self._loops, ended, strict=True):
             if has_ended:
                 loop.leave()
+        beat.join(1)
+        self._heartbeat.last()
         halted: list[HaltError] = [loop.halted for loop in self._loops if loop.halted is not None]
         log.info("processor.stopped", consumer=self._config.consumer, drained=all(ended), halted=len(halted))
         if halted:

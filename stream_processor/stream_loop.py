@@ -50,6 +50,7 @@ class StreamLoop:
         gate: TrialGate,
     ) -> None:
         self._stream = source.keys.stream
+        self._outages = metrics.outages
         self._stop = stop
         self._reader_redis, self._writer_redis = make_redis(), make_redis()
         self._reader = StreamReader(self._reader_redis, source.keys, config.consumer)
@@ -106,4 +107,5 @@ class StreamLoop:
             self.halted = HaltError(f"stream {self._stream}: {type(error).__name__}: {error}")
         finally:
             if self.halted is not None:
+                self._outages.halt(self.halted)
                 self._stop.set()
