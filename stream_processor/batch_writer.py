@@ -92,6 +92,7 @@ class BatchWriter:
                 self._gave_up = self._stop.is_set()
                 backoff.pause()
             except (RedisError, OSError) as error:  # only a trial asks Redis here
+                self._metrics.outages.begin(name, "redis", error)
                 log.warning("trial.put_off", stream=self._source.keys.stream, error=f"{type(error).__name__}: {error}")
                 self._gave_up = self._stop.is_set()
                 backoff.pause()

@@ -13,11 +13,15 @@ GONE_SECONDS: Final = 3600.0
 
 
 class Losses:
-    """Of one stream. Each call may run in several processors at once, and raises redis.RedisError."""
+    """Of one stream. Each call may run in several processors at once, and raises redis.RedisError.
 
-    def __init__(self, client: redis.Redis, keys: StreamKeys) -> None:
+    An entry that was trimmed while a processor had it in hand for long counts as lost too, though it is stored.
+    """
+
+    def __init__(self, client: redis.Redis, keys: StreamKeys, consumer: str) -> None:
         self._redis = client
         self._keys = keys
+        self._consumer = consumer
         self._take_lost = RedisFunction("stream_processor", "take_lost", when_full=True)
         self._write_off = RedisFunction("stream_processor", "write_off", when_full=True)
         self._leave = RedisFunction("stream_processor", "leave", when_full=True)
@@ -25,7 +29,9 @@ class Losses:
     def take_lost(self, entry_ids: Iterable[str]) -> list[str]:
         """Of pending entries, take those off the list that are no longer in the stream; each is told of once."""
         ids = list(entry_ids)
-        found = self._take_lost.call(self._redis, [self._keys.stream], GROUP, *ids) if ids else []
+        if not ids:
+            return []
+        found = self._take_lost.call(self._redis, [self._keys.stream], GROUP, self._consumer, *ids)
         return [entry_id.decode() for entry_id in found]
 
     def write_off(self) -> int:

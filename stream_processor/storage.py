@@ -102,7 +102,8 @@ def _transaction(
             if entry_id in fresh:
                 failures[entry_id] = failures.get(entry_id, []) + found
         events = sum(max(entry.events, 1) for entry in prepared.entries if entry.entry_id in fresh)
-        failed = [failure for found in failures.values() for failure in found]
+        # a replay that fails again is no news: it has been among the failed events all the time
+        failed = [failure for found in failures.values() for failure in found if not failure.replayed]
         if window is not None and failed:
             window.check(events, len(failed), f"{failed[-1].reason}, {failed[-1].detail}")
         for entry_id, found in failures.items():

@@ -64,8 +64,9 @@ class StreamLoop:
         writer = BatchWriter(
             source, settlement, connect, forget_partitions, batches, in_hand, metrics, stop, window, trial
         )
+        losses = Losses(self._reader_redis, source.keys, config.consumer)
         reader = BatchReader(
-            config, source, self._reader, Losses(self._reader_redis, source.keys), batches, in_hand, metrics, stop,
+            config, source, self._reader, losses, batches, in_hand, metrics, stop,
             lambda: not self._threads[1].is_alive(), gate, tries_alone=trial is not None,
         )  # fmt: skip
         self.halted: HaltError | None = None

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 import redis
 
@@ -47,3 +48,11 @@ def test_with_a_higher_limit_it_goes_on(redis_url: str, database_url: str, clien
         eventually(lambda: raised.exit_code is not None or drained(client))
         assert raised.exit_code is None
     assert rows(database_url, "SELECT count(*) FROM failed_events") == [(6,)]
+
+
+def test_replays_that_fail_again_do_not_count(redis_url: str, database_url: str, client: Any) -> None:
+    replayed = msgspec.structs.replace(block(*(event(f"e{n}") for n in range(6))), replayed=True)
+    with ProcessorProcess(redis_url, database_url, **BAD_RELEASE) as bad:
+        put(client, replayed)
+        eventually(lambda: bad.exit_code is not None or (bad.ready and drained(client)))
+        assert bad.exit_code is None

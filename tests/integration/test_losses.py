@@ -38,7 +38,7 @@ def test_pending_ids_without_an_entry_are_told_of_once(client: Any) -> None:
     kept, gone = put(client, block(event("a"))), put(client, block(event("b"), event("c")))
     reader(client, "p1").read_new(10, 10**6)
     client.xdel(STREAM, gone)
-    losses = Losses(client, KEYS.events)
+    losses = Losses(client, KEYS.events, "p1")
     assert losses.take_lost([kept, gone]) == [gone]
     assert losses.take_lost([kept, gone]) == []
     assert pending(client) == 1
@@ -48,7 +48,7 @@ def test_pending_ids_without_an_entry_are_told_of_once(client: Any) -> None:
 def test_totals_are_mended_when_nothing_is_left_that_could_be_settled(client: Any) -> None:
     put(client, block(event("a"), event("b")))
     put(client, block(event("c")))
-    losses = Losses(client, KEYS.events)
+    losses = Losses(client, KEYS.events, "p1")
     assert losses.write_off() == 0
     (read,) = reader(client, "p1").wait_for_new(10)
     client.xtrim(STREAM, maxlen=0, approximate=False)
@@ -62,14 +62,14 @@ def test_totals_are_mended_when_nothing_is_left_that_could_be_settled(client: An
 
 
 def test_a_stream_that_is_not_there_has_lost_nothing(client: Any) -> None:
-    assert Losses(client, KEYS.events).write_off() == 0
+    assert Losses(client, KEYS.events, "p1").write_off() == 0
 
 
 def test_only_consumers_that_are_idle_and_have_nothing_pending_are_removed(client: Any) -> None:
     put(client, block(event("a")))
     reader(client, "holds").wait_for_new(10)
     reader(client, "empty").wait_for_new(10)
-    losses = Losses(client, KEYS.events)
+    losses = Losses(client, KEYS.events, "p1")
     assert losses.remove_gone() == []
     assert names(client) == ["empty", "holds"] or names(client) == ["holds"]  # Redis 7.0 makes none for an empty read
     losses.remove_gone(0)
