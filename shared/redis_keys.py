@@ -27,6 +27,10 @@ class StreamKeys:
     def totals(self) -> str:
         return f"{self.stream}:totals"
 
+    def trial(self, entry_id: str) -> str:
+        """Hash of an entry that may kill its processor: who tries what of it, and deaths; expires by itself."""
+        return f"{self.stream}:trial:{entry_id}"
+
 
 @dataclass(frozen=True, slots=True)
 class ShardKeys:
@@ -69,6 +73,10 @@ class ShardKeys:
     def parked(self) -> str:
         """Sorted set of the events that lately failed, for those who wait for them; expires by itself."""
         return f"weir:{{{self.shard}}}:parked"
+
+    def processor(self, consumer: str) -> str:
+        """Hash a processor tells of itself; expires by itself. Of the first shard, whatever shards it serves."""
+        return f"weir:{{{self.shard}}}:processor:{consumer}"
 
     def limit(self, key_id: str) -> str:
         """List of the admission times of one API key, newest first."""

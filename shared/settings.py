@@ -162,7 +162,15 @@ class Settings(BaseSettings):
     claim_idle_seconds: float = setting("WEIR_CLAIM_IDLE_SECONDS", 30,
         "Time an entry is pending with another processor before it is claimed from it.", ge=0.1, le=86_400)
     max_attempts: int = setting("WEIR_MAX_ATTEMPTS", 5,
-        "Attempts at an event that fails for its data before it is given up.", ge=1, le=1000)
+        "Deliveries of an entry after which it is tried alone: it may be what kills processors.", ge=1, le=1000)
+    failure_limit_share: float = setting("WEIR_FAILURE_LIMIT_SHARE", 0.5,
+        "Share of a stream's events that fail in the window at which a processor halts, if the count is reached too.",
+        ge=0, le=1)
+    failure_limit_count: int = setting("WEIR_FAILURE_LIMIT_COUNT", 1000,
+        "Events of a stream that fail within the window at which a processor halts, if the share is reached too.",
+        ge=1, le=10**12)
+    failure_limit_window_seconds: float = setting("WEIR_FAILURE_LIMIT_WINDOW_SECONDS", 60,
+        "Length of the window over which a processor counts failures.", ge=1, le=86_400)
     retry_interval_seconds: float = setting("WEIR_RETRY_INTERVAL_SECONDS", 600,
         "Time between two looks for failed events that the schedule retries.", ge=0.1, le=86_400)
     retry_base_seconds: float = setting("WEIR_RETRY_BASE_SECONDS", 600,

@@ -1,6 +1,7 @@
 """The reader's half of a loop: it prepares a batch and hands it over, while the writer stores the one before."""
 
 import queue
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -14,8 +15,10 @@ from stream_processor.config import ProcessorConfig
 from stream_processor.crash_points import CrashPoint, reach
 from stream_processor.entries import Prepared, Source, StreamEntry
 from stream_processor.in_hand import InHand
+from stream_processor.losses import Losses
 from stream_processor.metrics import ProcessorMetrics
 from stream_processor.stream_reader import MAX_ENTRIES, StreamReader, is_group_lost
+from stream_processor.trial_gate import TrialGate
 
 log = structlog.get_logger()
 
@@ -31,11 +34,15 @@ class BatchReader:
         config: ProcessorConfig,
         source: Source,
         reader: StreamReader,
+        losses: Losses,
         batches: "queue.Queue[Prepared | None]",
         in_hand: InHand,
         metrics: ProcessorMetrics,
         stop: threading.Event,
         writer_ended: Callable[[], bool],
+        gate: TrialGate,
+        *,
+        tries_alone: bool,
     ) -> None:
         self._config = config
         self._source = source
@@ -43,10 +50,14 @@ class BatchReader:
         self._reader = reader
         self._batches = batches
         self._in_hand = in_hand
+        self._losses = losses
+        self._lost = metrics.lost.labels(source.keys.name)
         self._claimed = metrics.claimed.labels(source.keys.name)
-        self._outage = metrics.outage.labels(source.keys.name, "redis")
+        self._outages = metrics.outages
         self._stop = stop
         self._writer_ended = writer_ended
+        self._gate = gate
+        self._most_deliveries = config.max_attempts if tries_alone else sys.maxsize
         self._next_claim = self._next_keep = 0.0
         # nothing here waits for longer than it takes until entries in hand are to be kept
         self._keep_seconds = config.claim_idle_seconds / 3
@@ -70,7 +81,7 @@ class BatchReader:
                     self._take_own_pending()
                     fresh_connection = False
                 self._read_round()
-                self._outage.set(0)
+                self._outages.end(self._source.keys.name, "redis")
                 backoff.reset()
             except (RedisError, OSError) as error:
                 self._note_trouble(error)
@@ -81,7 +92,7 @@ class BatchReader:
         if is_group_lost(error):
             log.error("group.lost", stream=self._stream, next="Redis lost its data; the group is made again at 0")
             return
-        self._outage.set(1)
+        self._outages.begin(self._source.keys.name, "redis", error)
         log.warning("redis.away", stream=self._stream, error=f"{type(error).__name__}: {error}")
 
     def _read_round(self) -> None:
@@ -120,17 +131,22 @@ class BatchReader:
                 return
             after = list(page)[-1]
             lost = {entry_id: count for entry_id, count in page.items() if entry_id not in in_hand}
+            self._take_lost(lost)
             taken = self._claim(lost, 0)
-            if lost:
-                log.info("entries.pending_again", stream=self._stream, entries=taken, deleted=len(lost) - taken)
+            if taken:
+                log.info("entries.pending_again", stream=self._stream, entries=taken)
 
     def _claim_when_due(self) -> None:
-        """Take over what other consumers have left: all of it, batch by batch, at the writer's pace."""
+        """Take over what other consumers have left, and look what was taken from the stream, and who is gone."""
         now = time.monotonic()
         if now < self._next_claim:
             return
-        idle_seconds = self._config.claim_idle_seconds
-        self._next_claim = now + idle_seconds / 4
+        self._next_claim = now + self._config.claim_idle_seconds / 4
+        self._claim_idle(self._config.claim_idle_seconds)
+        self._note_losses()
+
+    def _claim_idle(self, idle_seconds: float) -> None:
+        """All of it, batch by batch, at the writer's pace."""
         after = ""
         while not self._stop.is_set():
             in_hand = self._in_hand.ids()
@@ -139,10 +155,27 @@ class BatchReader:
                 return
             after = list(page)[-1]
             left = {entry_id: count for entry_id, count in page.items() if entry_id not in in_hand}
+            self._take_lost(left)
             taken = self._claim(left, int(idle_seconds * 1000))
             if taken:
                 log.info("entries.claimed", stream=self._stream, entries=taken)
                 self._claimed.inc(taken)
+
+    def _take_lost(self, entry_ids: Iterable[str]) -> None:
+        lost = self._losses.take_lost(entry_ids)
+        if lost:
+            log.error(
+                "entries.lost", stream=self._stream, entries=len(lost), ids=lost,
+                next="another hand has deleted or trimmed them, unread: find it; weir reconcile names what is missing",
+            )  # fmt: skip
+
+    def _note_losses(self) -> None:
+        events = self._losses.write_off()
+        if events:
+            self._lost.inc(events)
+            log.error("events.lost", stream=self._stream, events=events, next="see entries.lost, and weir reconcile")
+        for name in self._losses.remove_gone():
+            log.info("consumer.removed", stream=self._stream, consumer=name)
 
     def _claim(self, deliveries: Mapping[str, int], idle_ms: int) -> int:
         """Claim these entries, in as many batches as their sizes ask for; how many there were."""
@@ -160,7 +193,22 @@ class BatchReader:
 
     def _prepare_and_hand_over(self, entries: list[StreamEntry]) -> None:
         self._in_hand.add(entries)
-        self._hand_over(self._source.sink.prepare(entries))
+        usual = [entry for entry in entries if entry.deliveries <= self._most_deliveries]
+        if usual:
+            self._hand_over(self._prepare(usual))
+        for entry in entries:
+            if entry.deliveries > self._most_deliveries:
+                log.warning("entry.suspected", stream=self._stream, entry=entry.entry_id, deliveries=entry.deliveries)
+                self._hand_over(Prepared([entry], None, suspect=True))
+
+    def _prepare(self, entries: list[StreamEntry]) -> Prepared:
+        """Prepare a batch, but not while a suspect is tried: a death must be the doing of one of the two."""
+        while not self._gate.enter(self._hand_over_seconds):
+            self._keep_in_hand()
+        try:
+            return self._source.sink.prepare(entries)
+        finally:
+            self._gate.leave()
 
     def _hand_over(self, prepared: Prepared | None) -> None:
         """Give a batch to the writer; while it is busy, keep what is in hand from being taken over."""
@@ -169,15 +217,18 @@ class BatchReader:
                 self._batches.put(prepared, timeout=self._hand_over_seconds)
                 return
             except queue.Full:
-                try:
-                    self._keep_when_due()
-                except (RedisError, OSError) as error:
-                    self._note_trouble(error)
+                self._keep_in_hand()
+
+    def _keep_in_hand(self) -> None:
+        try:
+            self._keep_when_due()
+        except (RedisError, OSError) as error:
+            self._note_trouble(error)
 
     def _keep_when_due(self) -> None:
         """Entries wait here for as long as PostgreSQL is away: they are in good hands all the while."""
         now = time.monotonic()
-        if now < self._next_keep:
+        if now < self._next_keep or self._gate.stuck_seconds() > self._config.claim_idle_seconds:
             return
         self._next_keep = now + self._keep_seconds
         self._reader.keep(list(self._in_hand.ids()))

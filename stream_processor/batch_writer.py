@@ -13,8 +13,10 @@ from redis.exceptions import RedisError
 
 from stream_processor.backoff import Backoff
 from stream_processor.crash_points import CrashPoint, reach
+from stream_processor.crash_trial import CrashTrial
 from stream_processor.entries import Prepared, Source
 from stream_processor.failure_decision import Decision, decide
+from stream_processor.failure_limit import FailureWindow
 from stream_processor.in_hand import InHand
 from stream_processor.metrics import ProcessorMetrics
 from stream_processor.settlement import Settlement
@@ -36,6 +38,8 @@ class BatchWriter:
         in_hand: InHand,
         metrics: ProcessorMetrics,
         stop: threading.Event,
+        window: FailureWindow,
+        trial: CrashTrial | None = None,
     ) -> None:
         self._source = source
         self._settlement = settlement
@@ -47,6 +51,8 @@ class BatchWriter:
         self._stop = stop
         self._connection: Connection[Any] | None = None
         self._gave_up = False
+        self._window = window
+        self._trial = trial
 
     def run(self) -> None:
         """Store until told that no batch will follow. Raises HaltError when a person has to act."""
@@ -60,28 +66,34 @@ class BatchWriter:
             self._disconnect()
 
     def _store(self, prepared: Prepared) -> Stored | None:
-        """Write a batch, waiting for as long as PostgreSQL is away; None when a stop came first: it stays pending."""
+        """Write a batch, waiting for as long as a server is away; None when a stop came first: it stays pending."""
         name = self._source.keys.name
-        outage = self._metrics.outage.labels(name, "postgresql")
         backoff = Backoff(self._stop.wait)
         while not self._gave_up:
             try:
                 if self._connection is None or self._connection.closed:
                     self._connection = self._connect()
                 started = time.perf_counter()
-                stored = store(self._connection, self._source, prepared, self._forget_partitions)
+                stored = store(
+                    self._connection, self._source, prepared, self._forget_partitions, self._trial, self._window
+                )
                 self._metrics.batch_seconds.labels(name).observe(time.perf_counter() - started)
-                outage.set(0)
+                self._metrics.outages.end(name, "postgresql")
                 return stored
             except psycopg.Error as error:
                 self._disconnect()
                 if decide(error) is not Decision.RETRY:
                     raise refuse_schema(self._source, error) from error
-                outage.set(1)
+                self._metrics.outages.begin(name, "postgresql", error)
                 log.warning(
                     "postgresql.away", stream=self._source.keys.stream, sqlstate=error.sqlstate,
                     error=f"{type(error).__name__}: {str(error).strip()}",
                 )  # fmt: skip
+                self._gave_up = self._stop.is_set()
+                backoff.pause()
+            except (RedisError, OSError) as error:  # only a trial asks Redis here
+                self._metrics.outages.begin(name, "redis", error)
+                log.warning("trial.put_off", stream=self._source.keys.stream, error=f"{type(error).__name__}: {error}")
                 self._gave_up = self._stop.is_set()
                 backoff.pause()
         return None
@@ -93,7 +105,6 @@ class BatchWriter:
 
     def _settle(self, stored: Stored) -> None:
         """Tell Redis, waiting for as long as it is away; after a stop they stay pending, and the fence knows them."""
-        outage = self._metrics.outage.labels(self._source.keys.name, "redis")
         backoff = Backoff(self._stop.wait)
         reach(CrashPoint.BEFORE_ACKNOWLEDGING)
         while True:
@@ -107,7 +118,7 @@ class BatchWriter:
                 )
                 if self._stop.is_set():
                     return
-                outage.set(1)
+                self._metrics.outages.begin(self._source.keys.name, "redis", error)
                 backoff.pause()
         self._count(stored)
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from shared.failed_events import NO_RETRIES, RetryPolicy
+from stream_processor.failure_limit import DEFAULT_LIMIT, FailureLimit
 
 
 @dataclass(frozen=True)
@@ -19,5 +20,9 @@ class ProcessorConfig:
     claim_idle_seconds: float
     """Entries pending for longer with another consumer are taken over."""
     drain_seconds: float
+    max_attempts: int = 5
+    """Deliveries of an entry after which it is taken alone: it may be what kills processors."""
+    failure_limit: FailureLimit = DEFAULT_LIMIT
+    """Failures at which it halts."""
     retry: RetryPolicy = NO_RETRIES
     """What the failed events of classes worth retrying are told."""

@@ -56,6 +56,8 @@ class Prepared:
     rows: Any
     failures: Failures = field(default_factory=dict)
     """What could not even be decoded."""
+    suspect: bool = False
+    """One entry that may have killed processors: not prepared, and to be tried (``crash_trial``)."""
 
 
 class Sink(Protocol):

@@ -12,7 +12,7 @@ from stream_processor import copy_binary as binary
 from stream_processor.binary_array import int4_array, register_arrays, text_array, timestamptz_array
 from stream_processor.crash_points import CrashPoint, reach
 from stream_processor.enrich import Enricher
-from stream_processor.entries import Failures, Prepared, StreamEntry
+from stream_processor.entries import Failure, Failures, Prepared, StreamEntry
 from stream_processor.event_rows import COLUMNS, EventRows, add_block, repeated_places
 from stream_processor.failures import BAD_DATA, blob_of, failed_event, unreadable_entry
 from stream_processor.isolation import Places, store_halves
@@ -55,11 +55,23 @@ class EventSink:
         else:
             self._store(connection, rows, additions, in_savepoint=False)
         for entry_id, found in [*failures.items(), *prepared.failures.items()]:
-            for failure in found if entry_id in fresh else ():
-                if not failure.replayed:
-                    additions.intake_of(failure.client_id, failure.received_us or failure.failed_us).failed += 1
+            if entry_id in fresh:
+                count_failed(additions, found)
         additions.write(connection)
         return failures
+
+    def write_event(
+        self, connection: Connection[Any], entry: StreamEntry, block: Block, additions: RollupAdditions
+    ) -> list[Failure]:
+        """Prepare and write the one event of a block, in savepoints; the failure, if it cannot be stored.
+
+        What it adds to the rollups, but for a failure, is added to ``additions``.
+        """
+        register_arrays(connection)
+        prepared, failures = Prepared([entry], EventRows()), Failures()
+        self._add(prepared, entry, block)
+        self._write_isolating(connection, prepared.rows, additions, failures)
+        return [failure for found in (failures, prepared.failures) for failure in found.get(entry.entry_id, [])]
 
     def _add(self, prepared: Prepared, entry: StreamEntry, block: Block) -> None:
         """Add a block's rows; when one of its events cannot be built, the events one by one."""
@@ -110,6 +122,13 @@ class EventSink:
         if repeats:
             _count_duplicates(connection, additions, repeats)
         additions.add_stored(new.events)
+
+
+def count_failed(additions: RollupAdditions, failures: Sequence[Failure]) -> None:
+    """Count what is given up; a replay that failed again was counted when it failed first."""
+    for failure in failures:
+        if not failure.replayed:
+            additions.intake_of(failure.client_id, failure.received_us or failure.failed_us).failed += 1
 
 
 def _insert_ids(connection: Connection[Any], rows: EventRows, *, in_savepoint: bool) -> list[int]:

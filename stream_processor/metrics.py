@@ -2,6 +2,8 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from stream_processor.outages import Outages
+
 
 class ProcessorMetrics:
     """The metrics of one processor process, on a registry of its own; ``stream`` is events, audit or dead."""
@@ -32,12 +34,19 @@ class ProcessorMetrics:
             ["stream"],
             registry=self.registry,
         )
+        self.lost = Counter(
+            "weir_processor_events_lost_total",
+            "Events that another hand deleted or trimmed. Any: see entries.lost in the log, and who trims.",
+            ["stream"],
+            registry=self.registry,
+        )
         self.outage = Gauge(
             "weir_processor_outage",
             "1 while a server is away and the loop waits; by server. See that server.",
             ["stream", "server"],
             registry=self.registry,
         )
+        self.outages = Outages(self.outage)
         self.batch_seconds = Histogram(
             "weir_processor_batch_duration_seconds",
             "Time to write one batch, up to COMMIT. High: PostgreSQL is slow; see its disk and locks.",

@@ -20,10 +20,12 @@ from stream_processor.enrich import Enricher
 from stream_processor.entries import Sink, Source
 from stream_processor.event_sink import EventSink
 from stream_processor.failed_event_sink import FailedEventSink
+from stream_processor.heartbeat import Heartbeat
 from stream_processor.metrics import ProcessorMetrics
 from stream_processor.partitions import DayPartitions
 from stream_processor.retry_schedule import RetrySchedule
 from stream_processor.stream_loop import StreamLoop
+from stream_processor.trial_gate import TrialGate
 from stream_processor.upkeep import Upkeep
 
 log = structlog.get_logger()
@@ -50,18 +52,20 @@ class Processor:
         self._stop_asked: SimpleQueue[None] = SimpleQueue()
         self.metrics = ProcessorMetrics()
         self._partitions = DayPartitions(connect)
+        self._heartbeat = Heartbeat(make_redis(), config.consumer, self.metrics)
         self._upkeep = Upkeep(config.shards, make_redis, connect)
         sinks: dict[str, Sink] = {
             "events": EventSink(enrichers, self._partitions),
             "audit": AuditSink(self._partitions),
             "dead": FailedEventSink(config.retry),
         }
+        gate = TrialGate()
         unhurried = replace(config, batch_age_ms=config.batch_age_ms * _UNHURRIED)
         self._loops = [
             StreamLoop(
                 config if keys.name == "events" else unhurried,
                 Source(keys, shard.dead, shard.parked, sinks[keys.name]),
-                make_redis, connect, self._partitions.forget, self.metrics, self._stop,
+                make_redis, connect, self._partitions.forget, self.metrics, self._stop, gate,
             )
             for shard in map(ShardKeys, range(config.shards))
             for keys in shard.streams
@@ -81,12 +85,16 @@ class Processor:
             loop.start()
         for serve in (self._obey_stop, self._keep_partitions_ahead, self._retry_failed, self._keep_up):
             threading.Thread(target=serve, name=serve.__name__, daemon=True).start()
+        beat = threading.Thread(target=self._heartbeat.run, args=(self._stop,), name="heartbeat", daemon=True)
+        beat.start()
         self._stop.wait()
         deadline = time.monotonic() + self._config.drain_seconds
         ended = [loop.join(deadline) for loop in self._loops]
         for loop, has_ended in zip(self._loops, ended, strict=True):
             if has_ended:
                 loop.leave()
+        beat.join(1)
+        self._heartbeat.last()
         halted: list[HaltError] = [loop.halted for loop in self._loops if loop.halted is not None]
         log.info("processor.stopped", consumer=self._config.consumer, drained=all(ended), halted=len(halted))
         if halted:

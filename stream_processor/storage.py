@@ -7,12 +7,15 @@ from typing import Any
 import msgspec
 import structlog
 from psycopg import Connection
+from redis.exceptions import RedisError
 
-from shared.errors import SchemaError
+from shared.errors import HaltError, SchemaError
 from shared.sql_files import load_sql
 from stream_processor.crash_points import CrashPoint, reach
+from stream_processor.crash_trial import CrashTrial
 from stream_processor.entries import Failure, Failures, Prepared, Source, StreamEntry
 from stream_processor.failure_decision import Decision, decide
+from stream_processor.failure_limit import FailureWindow
 
 log = structlog.get_logger()
 
@@ -31,17 +34,26 @@ class Stored:
 
 
 def store(
-    connection: Connection[Any], source: Source, prepared: Prepared, forget_partitions: Callable[[], None]
+    connection: Connection[Any],
+    source: Source,
+    prepared: Prepared,
+    forget_partitions: Callable[[], None],
+    trial: CrashTrial | None = None,
+    window: FailureWindow | None = None,
 ) -> Stored:
     """Write a batch in one transaction; good events are stored, bad ones noted, in the same pass.
 
     Raises psycopg.Error when PostgreSQL cannot do it now: the caller waits and calls again with the same batch; nothing
     is counted, and a COMMIT whose reply was lost makes the repeat a no-op. Raises SchemaError when waiting cannot help.
+    Suspects need ``trial``, and with it Redis: redis.RedisError is raised as psycopg.Error is. Raises HaltError, with
+    nothing written, when the failures of ``window`` and of this batch reach their limit.
     """
     isolate = remade = False
     while True:
         try:
-            return _transaction(connection, source, prepared, isolate=isolate)
+            return _transaction(connection, source, prepared, trial, window, isolate=isolate)
+        except (RedisError, HaltError):
+            raise
         except Exception as error:
             decision = decide(error)
             if decision is Decision.ISOLATE and not isolate:
@@ -65,7 +77,15 @@ def refuse_schema(source: Source, error: Exception) -> SchemaError:
     )
 
 
-def _transaction(connection: Connection[Any], source: Source, prepared: Prepared, *, isolate: bool) -> Stored:
+def _transaction(
+    connection: Connection[Any],
+    source: Source,
+    prepared: Prepared,
+    trial: CrashTrial | None,
+    window: FailureWindow | None,
+    *,
+    isolate: bool,
+) -> Stored:
     stream = source.keys.stream
     entry_ids = [entry.entry_id for entry in prepared.entries]
     with connection.transaction():
@@ -73,10 +93,19 @@ def _transaction(connection: Connection[Any], source: Source, prepared: Prepared
             load_sql("stream_processor", "fence_entries"), {"stream": stream, "entry_ids": entry_ids}
         )
         fresh = frozenset(entry_id for (entry_id,) in cursor.fetchall())
-        failures = source.sink.write(connection, prepared, fresh, isolate=isolate) if fresh else Failures()
+        failures = Failures()
+        if fresh and prepared.suspect and trial is not None:
+            failures = trial.write(connection, prepared.entries[0])
+        elif fresh:
+            failures = source.sink.write(connection, prepared, fresh, isolate=isolate)
         for entry_id, found in prepared.failures.items():
             if entry_id in fresh:
                 failures[entry_id] = failures.get(entry_id, []) + found
+        events = sum(max(entry.events, 1) for entry in prepared.entries if entry.entry_id in fresh)
+        # a replay that fails again is no news: it has been among the failed events all the time
+        failed = [failure for found in failures.values() for failure in found if not failure.replayed]
+        if window is not None and failed:
+            window.check(events, len(failed), f"{failed[-1].reason}, {failed[-1].detail}")
         for entry_id, found in failures.items():
             connection.execute(
                 load_sql("stream_processor", "note_failures"),
@@ -86,6 +115,8 @@ def _transaction(connection: Connection[Any], source: Source, prepared: Prepared
             failures |= _noted(connection, stream, [entry_id for entry_id in entry_ids if entry_id not in fresh])
         reach(CrashPoint.BEFORE_COMMIT)
     reach(CrashPoint.AFTER_COMMIT)
+    if window is not None:
+        window.add(events, len(failed))
     return Stored(
         [entry for entry in prepared.entries if entry.entry_id not in failures],
         [(entry, failures[entry.entry_id]) for entry in prepared.entries if entry.entry_id in failures],

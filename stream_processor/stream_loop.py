@@ -15,11 +15,17 @@ from shared.errors import HaltError
 from stream_processor.batch_reader import BLOCK_MS, BatchReader
 from stream_processor.batch_writer import BatchWriter
 from stream_processor.config import ProcessorConfig
+from stream_processor.crash_trial import CrashTrial
 from stream_processor.entries import Prepared, Source
+from stream_processor.event_sink import EventSink
+from stream_processor.failure_limit import FailureWindow
 from stream_processor.in_hand import InHand
+from stream_processor.losses import Losses
 from stream_processor.metrics import ProcessorMetrics
 from stream_processor.settlement import Settlement
 from stream_processor.stream_reader import StreamReader
+from stream_processor.trial_gate import TrialGate
+from stream_processor.trial_marks import TrialMarks
 
 __all__ = ["BLOCK_MS", "StreamLoop"]
 
@@ -41,18 +47,28 @@ class StreamLoop:
         forget_partitions: Callable[[], None],
         metrics: ProcessorMetrics,
         stop: threading.Event,
+        gate: TrialGate,
     ) -> None:
         self._stream = source.keys.stream
+        self._outages = metrics.outages
         self._stop = stop
         self._reader_redis, self._writer_redis = make_redis(), make_redis()
         self._reader = StreamReader(self._reader_redis, source.keys, config.consumer)
         batches: queue.Queue[Prepared | None] = queue.Queue(maxsize=1)
         in_hand = InHand()
         settlement = Settlement(self._writer_redis, source)
-        writer = BatchWriter(source, settlement, connect, forget_partitions, batches, in_hand, metrics, stop)
-        reader = BatchReader(
-            config, source, self._reader, batches, in_hand, metrics, stop, lambda: not self._threads[1].is_alive()
+        trial = None
+        if isinstance(source.sink, EventSink):  # the other streams hold what Weir made, and run through no other's code
+            trial = CrashTrial(source.sink, TrialMarks(self._writer_redis, source.keys, config.consumer), gate)
+        window = FailureWindow(config.failure_limit, source.keys.stream)
+        writer = BatchWriter(
+            source, settlement, connect, forget_partitions, batches, in_hand, metrics, stop, window, trial
         )
+        losses = Losses(self._reader_redis, source.keys, config.consumer)
+        reader = BatchReader(
+            config, source, self._reader, losses, batches, in_hand, metrics, stop,
+            lambda: not self._threads[1].is_alive(), gate, tries_alone=trial is not None,
+        )  # fmt: skip
         self.halted: HaltError | None = None
         name = f"{source.keys.name}-{source.keys.shard}"
         self._threads = [
@@ -92,4 +108,5 @@ class StreamLoop:
             self.halted = HaltError(f"stream {self._stream}: {type(error).__name__}: {error}")
         finally:
             if self.halted is not None:
+                self._outages.halt(self.halted)
                 self._stop.set()

@@ -13,6 +13,7 @@ from shared.settings import Settings
 from stream_processor import crash_points
 from stream_processor.config import ProcessorConfig
 from stream_processor.enrich import load_enrichers
+from stream_processor.failure_limit import FailureLimit
 from stream_processor.processor import Processor
 from stream_processor.retry_schedule import RetrySchedule
 from stream_processor.stream_loop import BLOCK_MS
@@ -31,6 +32,10 @@ def run_processor(settings: Settings, endpoints: Endpoints) -> None:
         batch_age_ms=settings.batch_age_ms,
         claim_idle_seconds=settings.claim_idle_seconds,
         drain_seconds=settings.drain_seconds,
+        max_attempts=settings.max_attempts,
+        failure_limit=FailureLimit(
+            settings.failure_limit_share, settings.failure_limit_count, settings.failure_limit_window_seconds
+        ),
         retry=retry_policy(settings),
     )
     redis_url, database_url = endpoints.redis_url, endpoints.processor_database_url

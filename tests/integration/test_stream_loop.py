@@ -16,6 +16,7 @@ from stream_processor.event_sink import EventSink
 from stream_processor.metrics import ProcessorMetrics
 from stream_processor.stream_loop import StreamLoop
 from stream_processor.stream_reader import StreamReader
+from stream_processor.trial_gate import TrialGate
 from tests.fault_proxy import FaultProxy, Strike
 from tests.pipeline import (
     KEYS,
@@ -131,7 +132,7 @@ def loop_of(
     stop = threading.Event()
     loop = StreamLoop(
         processor_config(**changes), pipeline.source, lambda: sync_redis(redis_url, 4), lambda: connect(database_url),
-        pipeline.partitions.forget, ProcessorMetrics(), stop,
+        pipeline.partitions.forget, ProcessorMetrics(), stop, TrialGate(),
     )  # fmt: skip
     return loop, stop
 
