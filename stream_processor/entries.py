@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from zlib import crc32
 
 import msgspec
 from psycopg import Connection
 
 from shared.redis_keys import StreamKeys
+from stream_processor.copy_binary import signed
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,11 @@ class StreamEntry:
     """These, packed; None when the entry has not the fields of ours."""
     deliveries: int = 1
     """How often it was delivered, as far as this processor knows."""
+
+    @property
+    def content_crc(self) -> int:
+        """CRC-32 of what it holds, as PostgreSQL's int4."""
+        return signed(crc32(self.blob or b""))
 
 
 class Failure(msgspec.Struct, array_like=True, frozen=True):

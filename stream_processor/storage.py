@@ -87,10 +87,11 @@ def _transaction(
     isolate: bool,
 ) -> Stored:
     stream = source.keys.stream
-    entry_ids = [entry.entry_id for entry in prepared.entries]
+    crcs = {entry.entry_id: entry.content_crc for entry in prepared.entries}
     with connection.transaction():
         cursor = connection.execute(
-            load_sql("stream_processor", "fence_entries"), {"stream": stream, "entry_ids": entry_ids}
+            load_sql("stream_processor", "fence_entries"),
+            {"stream": stream, "entry_ids": list(crcs), "crcs": list(crcs.values())},
         )
         fresh = frozenset(entry_id for (entry_id,) in cursor.fetchall())
         failures = Failures()
@@ -109,10 +110,16 @@ def _transaction(
         for entry_id, found in failures.items():
             connection.execute(
                 load_sql("stream_processor", "note_failures"),
-                {"stream": stream, "entry_id": entry_id, "failures": _encoder.encode(found)},
+                {
+                    "stream": stream,
+                    "entry_id": entry_id,
+                    "crc": crcs[entry_id],
+                    "failures": _encoder.encode(found),
+                },
             )
-        if len(fresh) < len(entry_ids):
-            failures |= _noted(connection, stream, [entry_id for entry_id in entry_ids if entry_id not in fresh])
+        if len(fresh) < len(crcs):
+            stale = {entry_id: crc for entry_id, crc in crcs.items() if entry_id not in fresh}
+            failures |= _noted(connection, stream, stale)
         reach(CrashPoint.BEFORE_COMMIT)
     reach(CrashPoint.AFTER_COMMIT)
     if window is not None:
@@ -120,12 +127,13 @@ def _transaction(
     return Stored(
         [entry for entry in prepared.entries if entry.entry_id not in failures],
         [(entry, failures[entry.entry_id]) for entry in prepared.entries if entry.entry_id in failures],
-        len(entry_ids) - len(fresh),
+        len(crcs) - len(fresh),
     )
 
 
-def _noted(connection: Connection[Any], stream: str, entry_ids: list[str]) -> Failures:
+def _noted(connection: Connection[Any], stream: str, crcs: dict[str, int]) -> Failures:
     cursor = connection.execute(
-        load_sql("stream_processor", "find_failures"), {"stream": stream, "entry_ids": entry_ids}
+        load_sql("stream_processor", "find_failures"),
+        {"stream": stream, "entry_ids": list(crcs), "crcs": list(crcs.values())},
     )
     return {entry_id: _decoder.decode(failures) for entry_id, failures in cursor.fetchall()}

@@ -7,7 +7,7 @@ const $ = (id) => document.getElementById(id);
 const count = (number) => number === null ? "?" : number.toLocaleString("en");
 const SHOWN_TYPES = 20;
 const COULD_BE_A_KEY = /^[\x21-\x7e]+$/; // other characters cannot be sent in a header
-const seconds = (number) => `${number.toFixed(1)} s`;
+const seconds = (number) => number < 100 ? `${number.toFixed(1)} s` : `${count(Math.round(number))} s`;
 let timer = 0;
 let round = 0; // answers to questions of an earlier key are not shown
 

@@ -34,11 +34,13 @@ END $$;
 CREATE TABLE stored_entries (
     stream    text COLLATE "C" NOT NULL,
     entry_id  text COLLATE "C" NOT NULL,
+    content_crc int NOT NULL,
     failures  bytea,
     stored_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (stream, entry_id)
+    PRIMARY KEY (stream, entry_id, content_crc)
 );
 COMMENT ON TABLE stored_entries IS 'Stream entries whose events are committed. A redelivered entry found here is only acknowledged; failures, if any, are still to be moved to the dead stream.';
+COMMENT ON COLUMN stored_entries.content_crc IS 'CRC-32 of the entry: where Redis lost its data, an id may come again for another entry, if the clock stepped back.';
 CREATE INDEX stored_entries_age ON stored_entries (stored_at);
 
 CREATE TABLE rollup_events_minute (

@@ -1,2 +1,3 @@
 -- Notes with an entry what is still to be moved to the dead stream (msgpack). Index: stored_entries_pkey.
-UPDATE stored_entries SET failures = %(failures)s WHERE stream = %(stream)s AND entry_id = %(entry_id)s
+UPDATE stored_entries SET failures = %(failures)s
+WHERE stream = %(stream)s AND entry_id = %(entry_id)s AND content_crc = %(crc)s

@@ -75,6 +75,13 @@ def test_an_entry_that_was_stored_before_changes_nothing(pipeline: Pipeline, dat
     assert everything(database_url) == before
 
 
+def test_another_entry_under_an_id_that_came_before_is_stored(pipeline: Pipeline, database_url: str) -> None:
+    """Redis lost its data and its clock stepped back: ids begin again, with other events."""
+    for event_id in ("before", "after"):
+        assert pipeline.store([entry("1-1", block(event(event_id)))]).redelivered == 0
+    assert stored_ids(database_url) == ["after", "before"]
+
+
 def test_only_what_is_new_of_a_batch_is_stored(pipeline: Pipeline, database_url: str) -> None:
     old, new = entry("1-1", block(event("a"))), entry("1-2", block(event("b")))
     pipeline.store([old])

@@ -1,6 +1,7 @@
 """`weir up` starts everything, keeps it up, stops it, and however it ends leaves no process and loses nothing."""
 
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -222,6 +223,7 @@ def test_a_service_that_crashes_again_and_again_ends_all_with_a_word(given: Weir
     eventually(lambda: not given.is_ready(given.gateway), what="the gateway is gone")
     with socket.create_server(("127.0.0.1", given.gateway_port)):
         assert given.wait(60) == 1
+    assert re.search(r"gateway ended with code \d+; again in [\d.]+ s \(log: .*gateway\.log\): \S+", given.output)
     assert given.errors.startswith("weir: gateway crashed 6 times within 60 s, the last time with code ")
     assert given.errors.count("\n") == 1
     assert not given.processes()
