@@ -5,18 +5,17 @@ from __future__ import annotations
 from dataclasses import asdict
 
 import redis
-import typer
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from deploy.cli.options import AsJson, DataDir
+from deploy.cli.options import AsJson, DataDir, command_app
 from deploy.cli.output import print_json, print_table
 from deploy.endpoints import resolve_endpoints
 from shared.processor_status import ProcessorStatus, read_processor_status
 from shared.redis_functions import redis_outage
 from shared.settings import Settings, load_settings
 
-app = typer.Typer()
+app = command_app()
 
 
 @app.callback()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import shlex
 import signal
-import sys
 import threading
 import time
 from pathlib import Path
@@ -131,11 +130,10 @@ def _watch(settings: Settings, servers: ServersUp, fleet: Fleet, stopping: threa
     import redis
 
     from deploy.connections import sync_redis
-    from deploy.fleet.flow_line import NewsWorth, Totals, flow_line, read_totals
+    from deploy.fleet.flow_line import Totals, flow_line, read_totals
 
     with sync_redis(servers.endpoints.redis_url, 1.0) as client:
         before: Totals | None = None
-        news_worth = NewsWorth(always=sys.stdout.isatty())
         while not stopping.wait(GO_ON_SECONDS):
             for news in (*servers.keep_up(stopping.is_set), *fleet.keep_up()):
                 _say(news)
@@ -144,8 +142,8 @@ def _watch(settings: Settings, servers: ServersUp, fleet: Fleet, stopping: threa
             except redis.RedisError as error:
                 _say(f"Redis does not answer: {type(error).__name__}")
                 continue
-            if before is not None and news_worth.has(line := flow_line(before, now)):
-                _say(line)
+            if before is not None:
+                _say(flow_line(before, now))
             before = now
 
 

@@ -2,13 +2,10 @@
 
 import time
 from dataclasses import dataclass
-from typing import Final
 
 import redis
 
 from shared.redis_keys import ShardKeys
-
-_QUIET_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,27 +45,6 @@ def flow_line(before: Totals, now: Totals) -> str:
         f"stored {_rate(stored - stored_before, seconds)}   "
         f"waiting {now.waiting:>9,}   failed {now.failed:>6,}   total {now.accepted:>13,}"
     )
-
-
-class NewsWorth:
-    """Which lines to print: all on a terminal; elsewhere, as in a log, those that differ, and one a minute."""
-
-    def __init__(self, *, always: bool) -> None:
-        self._always = always
-        self._last: tuple[str, float] | None = None
-
-    def has(self, line: str) -> bool:
-        """Whether to print this one now."""
-        now = time.monotonic()
-        if (
-            not self._always
-            and self._last is not None
-            and line == self._last[0]
-            and now < self._last[1] + _QUIET_SECONDS
-        ):
-            return False
-        self._last = line, now
-        return True
 
 
 def _rate(count: int, seconds: float) -> str:

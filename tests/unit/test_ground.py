@@ -8,8 +8,6 @@ from deploy.embedded import binaries
 from deploy.embedded.errors import BinaryNotFoundError
 from deploy.embedded.postgres_cluster import Cluster
 from deploy.embedded.server_user import ServerUser
-from deploy.fleet import flow_line
-from deploy.fleet.flow_line import NewsWorth
 from deploy.fleet.ground import owned_data_dir
 from shared.errors import SettingsError
 
@@ -42,13 +40,3 @@ def test_a_server_below_a_folder_of_any_name_is_found_ready(tmp_path: Path) -> N
         (data / "postmaster.pid").write_text("\n".join(lines) + "\n", encoding)
         assert cluster.is_ready(7)
         assert not cluster.is_ready(8)
-
-
-def test_off_a_terminal_a_line_is_printed_when_it_changed_and_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 0.0
-    monkeypatch.setattr(flow_line.time, "monotonic", lambda: now)
-    news = NewsWorth(always=False)
-    assert [news.has(line) for line in ("a", "a", "b", "b", "a")] == [True, False, True, False, True]
-    now = 61.0
-    assert [news.has("a"), news.has("a")] == [True, False]
-    assert all(NewsWorth(always=True).has("a") for _ in range(3))
