@@ -81,7 +81,7 @@ fi
 
 rm -f "$venv"/setup-runtime "$venv"/setup-dev
 echo "setup: installing the locked $kind dependencies" >&2
-in_venv -m pip install --quiet --require-hashes --no-deps --requirement "$locks"
+in_venv -m pip install --quiet --quiet --require-hashes --no-deps --requirement "$locks"
 # The build tool is among the locked ones: nothing is fetched that the lock does not name.
-in_venv -m pip install --quiet --no-deps --no-build-isolation --editable .
+in_venv -m pip install --quiet --quiet --no-deps --no-build-isolation --editable .
 mark_of "$locks" >"$venv/setup-$kind"

@@ -58,9 +58,9 @@ def servers_up(settings: Settings, is_stopping: IsStopping) -> Iterator[ServersU
 
         redis_url, copied_programs = settings.redis_url, None
         if redis_url is None:
-            # who waits for the disk would else wait for the fsync of the next second
-            fsync = {"appendfsync": "always"} if settings.durability == "fsync" else None
-            redis = EmbeddedRedis(data_dir / "redis", binary=settings.redis_binary, extra_config=fsync)
+            redis = EmbeddedRedis(
+                data_dir / "redis", binary=settings.redis_binary, extra_config=_redis_config(settings)
+            )
             start(redis, _REDIS_STOP_SECONDS)
             redis_url = redis.url
             # nobody but this fleet uses this server, and no processor of it runs yet
@@ -83,3 +83,12 @@ def servers_up(settings: Settings, is_stopping: IsStopping) -> Iterator[ServersU
         stack.callback(remove_servers_file, data_dir)
         versions = tuple(server.version for server in started)
         yield ServersUp(resolve_endpoints(settings), versions, tuple(map(KeptServer, started)), copied_programs)
+
+
+def _redis_config(settings: Settings) -> dict[str, str]:
+    # a backlog that nobody stores must end in refusals, not in the kernel's killing of Redis
+    memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    config = {"maxmemory": str(memory_bytes // 2)}
+    if settings.durability == "fsync":
+        config["appendfsync"] = "always"  # who waits for the disk would else wait for the fsync of the next second
+    return config
