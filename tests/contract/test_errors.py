@@ -93,9 +93,7 @@ def test_a_right_public_id_with_a_wrong_secret_is_401(gateway: GatewayUnderTest)
     assert answer.json()["detail"] == "no such API key"
 
 
-@pytest.mark.parametrize(
-    "path", ["/nowhere", "/api/v1/events", INGEST + "/api/v1/keys/x/y/z", "/%00", "/a%2e"]
-)
+@pytest.mark.parametrize("path", ["/nowhere", "/api/v1/events", INGEST + "/", "/api/v1/keys/x/y/z", "/%00", "/a%2e"])
 def test_a_path_that_is_not_there_is_404(gateway: GatewayUnderTest, path: str) -> None:
     assert refusal(gateway.call("GET", path)) == (404, "not-found")
 
