@@ -106,7 +106,7 @@ class EventDecoder:
             envelopes, values = [self._one.decode(line) for line in lines], [orjson.loads(line) for line in lines]
             return self._good(envelopes, values, look_closer(body))
         except _UNREADABLE:
-            return self._one_by_one(lines)
+            return self._one_by_one(lines, in_lines=True)
 
     def _check_count(self, count: int) -> None:
         if not 1 <= count <= self._max_batch_events:
@@ -144,7 +144,7 @@ class EventDecoder:
             raise _Fault
         return (occurred_at - _EPOCH) // _MICROSECOND
 
-    def _one_by_one(self, raws: list[bytes]) -> DecodedEvents:
+    def _one_by_one(self, raws: list[bytes], *, in_lines: bool = False) -> DecodedEvents:
         decoded = DecodedEvents(total=len(raws))
         for place, raw in enumerate(raws):
             try:
@@ -153,7 +153,7 @@ class EventDecoder:
                 try:
                     event_id, errors = explain_event(raw, self._max_payload_bytes, self._retention, MAX_AHEAD)
                 except Problem as malformed:
-                    decoded.malformed = decoded.malformed or _at_event(place, malformed)
+                    decoded.malformed = decoded.malformed or (_at_event(place, malformed) if in_lines else malformed)
                     event_id, errors = None, [FieldError("", "is not valid JSON")]
                 decoded.event_ids.append(event_id)
                 decoded.faults[place] = errors

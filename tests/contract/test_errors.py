@@ -347,3 +347,13 @@ def test_a_client_that_leaves_in_the_middle_of_a_body_does_no_harm(gateway: Gate
     answer: httpx2.Response = gateway.ingest(new_event())
     assert answer.status_code == 202
     assert "Traceback" not in gateway.service.logs()
+
+
+def test_malformed_json_is_placed_where_the_client_put_it(gateway: GatewayUnderTest) -> None:
+    single = gateway.post(INGEST, b'{"event_id": nope}').json()
+    assert single["detail"].startswith("the body is not valid JSON")
+    assert "errors" not in single
+    lines = gateway.post(
+        BATCH, b'{"event_id":"a","event_type":"t","payload":{}}\n{bad', headers={"Content-Type": "application/x-ndjson"}
+    ).json()
+    assert lines["errors"] == [{"pointer": "/events/1", "detail": "is not valid JSON"}]
