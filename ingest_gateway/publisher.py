@@ -114,12 +114,11 @@ class Publisher:
         self._level = config.durability
         self._confirm = confirmation(config.durability, config.redis_timeout_ms)
         self._keys = ShardKeys(shard)
-        self._window_us = config.window_seconds * 1_000_000
         self._function = RedisFunction("ingest_gateway", "publish")
         self._decoder = msgspec.msgpack.Decoder(_Reply)
-        filter_bounds = config.duplicate_max_ids, config.duplicate_window_seconds * 1_000_000
-        self._settings = _encoder.encode((config.backlog_limit_events, *filter_bounds))
-        self._settings_when_full = _encoder.encode((0, *filter_bounds))
+        windows_us = config.duplicate_window_seconds * 1_000_000, config.window_seconds * 1_000_000
+        self._settings = _encoder.encode((config.backlog_limit_events, config.duplicate_max_ids, *windows_us))
+        self._settings_when_full = _encoder.encode((0, config.duplicate_max_ids, *windows_us))
         self._waiting: deque[_Waiting] = deque()
         self._waiting_bytes = 0
         self._caller: asyncio.Task[None] | None = None
@@ -172,7 +171,7 @@ class Publisher:
             keys.accepted,
         ]  # fmt: skip
         try:
-            arguments = _arguments(taken, names, keys, self._window_us)
+            arguments = _arguments(taken, names, keys)
             reply = self._decoder.decode(await self._run(names, *arguments))
             pairs = list(zip(taken, reply.results, strict=True))
         except Exception as error:  # noqa: BLE001  whatever it is, nobody may be left waiting
@@ -222,7 +221,7 @@ def _problem(error: Exception) -> Problem:
     )
 
 
-def _arguments(taken: list[_Waiting], names: list[str], keys: ShardKeys, window_us: int) -> list[bytes]:
+def _arguments(taken: list[_Waiting], names: list[str], keys: ShardKeys) -> list[bytes]:
     """What the function takes after its settings; appends the limit lists it needs to ``names``, each once."""
     places: dict[str, int] = {}
     requests: list[tuple[object, ...]] = []
@@ -240,8 +239,8 @@ def _arguments(taken: list[_Waiting], names: list[str], keys: ShardKeys, window_
         records.append(record)
         blocks += (request.block_head, request.block_events)
         requests.append(
-            (place, request.limit, window_us, request.status, request.error, request.ids, len(request.audit_head),
-             len(record), len(request.block_head), len(request.block_events), request.account)
+            (place, request.limit, request.ids, len(request.audit_head), len(record),
+             len(request.block_head), len(request.block_events), request.account)
         )  # fmt: skip
     crcs = b"".join([waiting.request.crcs for waiting in taken])
     return [_encoder.encode(requests), b"".join(records), b"".join(blocks), crcs]

@@ -5,19 +5,17 @@
 --
 -- KEYS[1] events stream   KEYS[2] its totals   KEYS[3] audit stream   KEYS[4] its totals
 -- KEYS[5] ids             KEYS[6] ids before   KEYS[7] accepted counts   KEYS[8..] limit lists
--- ARGV[1] msgpack {backlog_limit, ids_max, ids_window_us}
+-- ARGV[1] msgpack {backlog_limit, ids_max, ids_window_us, limit_window_us}
 -- ARGV[2] msgpack list of requests {
 --   limit_place   place in KEYS of the limit list, 0 for none
---   limit, window_us
---   status        of the answer when nothing here refuses it
---   error         the same: problem type or ''
+--   limit
 --   ids           list of 'client NUL event_id' in order, {} when the request brings no events
 --   audit         length in ARGV[3] of its record up to, not including, status and error
 --   record        the same of the whole record
 --   head          length in ARGV[4] of its block up to, not including, its list of events
 --   events        the same of that list
 --   account       field of the accepted counts to which its kept events are added }
--- ARGV[3] audit records of all requests, one after the other, with the status and error above; msgpack
+-- ARGV[3] audit records of all requests, one after the other, as they are when nothing here refuses them; msgpack
 -- ARGV[4] blocks of all requests that bring events, the same
 -- ARGV[5] the CRC-32 of each payload, 4 bytes each
 -- Nearly always nothing is refused and no event is a duplicate: then ARGV[3] and ARGV[4] are written as they came, and
@@ -74,7 +72,7 @@ local CHUNK = 4000 -- of Lua's stack, which holds a call's arguments
 local function find_known(requests, ids, before)
   local all, known = {}, {}
   for _, request in ipairs(requests) do
-    for _, id in ipairs(request[6]) do all[#all + 1] = id end
+    for _, id in ipairs(request[3]) do all[#all + 1] = id end
   end
   for from = 1, #all, CHUNK do
     local to = math.min(from + CHUNK - 1, #all)
@@ -109,7 +107,7 @@ local function audit_blob(requests, refused, records)
   if not next(refused) then return records end
   local parts, at = {}, 1
   for i, request in ipairs(requests) do
-    local audit_length, record_length = request[7], request[8]
+    local audit_length, record_length = request[4], request[5]
     local refusal = refused[i]
     if refusal then
       parts[#parts + 1] = string.sub(records, at, at + audit_length - 1)
@@ -127,7 +125,7 @@ end
 local function event_blob(requests, results, dropped, blocks)
   local parts, at = {}, 1
   for i, request in ipairs(requests) do
-    local n, kept, head_length, events_length = #request[6], results[i][5], request[9], request[10]
+    local n, kept, head_length, events_length = #request[3], results[i][5], request[6], request[7]
     local events_at = at + head_length
     local after = events_at + events_length
     if kept > 0 and kept == n then
@@ -142,7 +140,7 @@ local function event_blob(requests, results, dropped, blocks)
 end
 
 local function publish(keys, argv)
-  local backlog_limit, ids_max, ids_window_us = unpack(cmsgpack.unpack(argv[1]))
+  local backlog_limit, ids_max, ids_window_us, limit_window_us = unpack(cmsgpack.unpack(argv[1]))
   local requests = cmsgpack.unpack(argv[2])
   local time = redis.call('TIME')
   local now_us = time[1] * 1000000 + time[2]
@@ -156,7 +154,7 @@ local function publish(keys, argv)
   local known = find_known(requests, keys[5], keys[6])
 
   for i, request in ipairs(requests) do
-    local place, limit, ids = request[1], request[2], request[6]
+    local place, limit, ids = request[1], request[2], request[3]
     local outcome, remaining, reset_us, kept, duplicates = ACCEPTED, 0, 0, 0, {}
     local n = #ids
     if n > 0 then with_events = with_events + 1 end
@@ -166,7 +164,7 @@ local function publish(keys, argv)
     if place > 0 then
       local window = windows[place]
       if not window then
-        window = open_window(keys[place], limit, request[3], now_us)
+        window = open_window(keys[place], limit, limit_window_us, now_us)
         windows[place] = window
       end
       if outcome == BACKLOG then
@@ -204,7 +202,7 @@ local function publish(keys, argv)
           fresh[size + 1], fresh[size + 2], fresh[size + 3] = id, added + total + kept, crc
         end
       end
-      if kept > 0 then accounts[request[11]] = (accounts[request[11]] or 0) + kept end
+      if kept > 0 then accounts[request[8]] = (accounts[request[8]] or 0) + kept end
       total = total + kept
     end
     seen = seen + n
