@@ -1,7 +1,8 @@
 """The coarser rollups follow: minutes that have ended are added to hours and days, by one processor at a time.
 
-Answers are exact before, after and while it happens (migration 0008), so nothing depends on when it does. The longer it
-waits, the more minute rows a question reads; the sooner it comes, the more events are late, and those cost more to store.
+Answers are exact before, after and while it happens (migration 0008), so nothing depends on when it does. The longer
+it waits, the more minute rows a question reads; the sooner it comes, the more events are late, and those cost more to
+store.
 """
 
 import time

@@ -1,7 +1,7 @@
 """Rollups: what a transaction adds to the counts, written in the same transaction as the rows they count.
 
-Written last: their rows are shared by all processors and stay locked until COMMIT. Which levels have to know a count now,
-and which are told later by ``rollup_compaction``, the database's function decides (migration 0008).
+Written last: their rows are shared by all processors and stay locked until COMMIT. Which levels have to know a count
+now, and which are told later by ``rollup_compaction``, the database's function decides (migration 0008).
 """
 
 import time

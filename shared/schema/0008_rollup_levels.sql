@@ -20,7 +20,7 @@ CREATE TABLE rollup_progress (
 COMMENT ON TABLE rollup_progress IS 'One row: up to where minute rows are in the coarser rollups. It only grows.';
 INSERT INTO rollup_progress (compacted_until) VALUES ('1970-01-01 00:00:00+00');
 
--- Coarser rows are read by client, then time; client_id '' is all clients, which no key may be of.
+-- Coarser rows are read by client, then time. client_id '' is all clients, event_type '' all types: no event has such.
 CREATE TABLE rollup_events_hour (
     client_id    text COLLATE "C" NOT NULL,
     bucket_start timestamptz NOT NULL,
@@ -29,9 +29,9 @@ CREATE TABLE rollup_events_hour (
     bytes        bigint NOT NULL,
     PRIMARY KEY (client_id, bucket_start, event_type)
 );
-COMMENT ON TABLE rollup_events_hour IS 'rollup_events_minute by hour (UTC), before compacted_until. client_id '''': the sum over all clients.';
+COMMENT ON TABLE rollup_events_hour IS 'rollup_events_minute by hour (UTC), before compacted_until. client_id '''': all clients; event_type '''': all types.';
 CREATE TABLE rollup_events_day (LIKE rollup_events_hour INCLUDING ALL);
-COMMENT ON TABLE rollup_events_day IS 'rollup_events_minute by day (UTC), before compacted_until. client_id '''': the sum over all clients.';
+COMMENT ON TABLE rollup_events_day IS 'rollup_events_minute by day (UTC), before compacted_until. client_id '''': all clients; event_type '''': all types.';
 CREATE TABLE rollup_events_minute_sums (LIKE rollup_events_hour INCLUDING ALL);
 COMMENT ON TABLE rollup_events_minute_sums IS 'rollup_events_minute over all clients, before compacted_until. client_id is always ''''.';
 
@@ -43,11 +43,17 @@ CREATE TABLE rollup_latency_hour (
     events       bigint NOT NULL,
     PRIMARY KEY (client_id, bucket_start, event_type, bucket)
 );
-COMMENT ON TABLE rollup_latency_hour IS 'rollup_latency_minute by hour (UTC), before compacted_until. client_id '''' and event_type '''': all of them.';
+COMMENT ON TABLE rollup_latency_hour IS 'rollup_latency_minute by hour (UTC), before compacted_until; client_id or event_type is '''', or both: all of them. A client''s types are in minutes and days only.';
 CREATE TABLE rollup_latency_day (LIKE rollup_latency_hour INCLUDING ALL);
-COMMENT ON TABLE rollup_latency_day IS 'rollup_latency_minute by day (UTC), before compacted_until. client_id '''' and event_type '''': all of them.';
+COMMENT ON TABLE rollup_latency_day IS 'rollup_latency_minute by day (UTC), before compacted_until. client_id '''': all clients; event_type '''': all types.';
 CREATE TABLE rollup_latency_minute_sums (LIKE rollup_latency_hour INCLUDING ALL);
-COMMENT ON TABLE rollup_latency_minute_sums IS 'rollup_latency_minute over all clients, all types, or both, before compacted_until: client_id or event_type is ''''.';
+COMMENT ON TABLE rollup_latency_minute_sums IS 'rollup_latency_minute over all clients and types, before compacted_until. client_id and event_type are always ''''.';
+
+-- Serve: all types together, which is what most questions are about.
+CREATE INDEX rollup_events_hour_all_types ON rollup_events_hour (client_id, bucket_start) WHERE event_type = '';
+CREATE INDEX rollup_events_day_all_types ON rollup_events_day (client_id, bucket_start) WHERE event_type = '';
+CREATE INDEX rollup_latency_hour_all_types ON rollup_latency_hour (client_id, bucket_start) WHERE event_type = '';
+CREATE INDEX rollup_latency_day_all_types ON rollup_latency_day (client_id, bucket_start) WHERE event_type = '';
 
 CREATE TABLE rollup_intake_hour (
     bucket_start timestamptz NOT NULL,
@@ -76,33 +82,31 @@ DECLARE
         DO UPDATE SET events = r.events + excluded.events, bytes = r.bytes + excluded.bytes;
 
         INSERT INTO rollup_events_hour AS r (client_id, bucket_start, event_type, events, bytes)
-        SELECT coalesce(client_id, ''), hour, event_type, sum(events), sum(bytes)
+        SELECT coalesce(client_id, ''), hour, coalesce(event_type, ''), sum(events), sum(bytes)
         FROM (SELECT *, date_trunc('hour', bucket_start, 'UTC') AS hour FROM GIVEN_EVENTS) AS h
-        GROUP BY GROUPING SETS ((client_id, hour, event_type), (hour, event_type))
-        ORDER BY coalesce(client_id, '') COLLATE "C", hour, event_type COLLATE "C"
+        GROUP BY GROUPING SETS ((hour), (client_id, hour), (hour, event_type), (client_id, hour, event_type))
+        ORDER BY coalesce(client_id, '') COLLATE "C", hour, coalesce(event_type, '') COLLATE "C"
         ON CONFLICT (client_id, bucket_start, event_type)
         DO UPDATE SET events = r.events + excluded.events, bytes = r.bytes + excluded.bytes;
 
         INSERT INTO rollup_events_day AS r (client_id, bucket_start, event_type, events, bytes)
-        SELECT coalesce(client_id, ''), day, event_type, sum(events), sum(bytes)
+        SELECT coalesce(client_id, ''), day, coalesce(event_type, ''), sum(events), sum(bytes)
         FROM (SELECT *, date_trunc('day', bucket_start, 'UTC') AS day FROM GIVEN_EVENTS) AS d
-        GROUP BY GROUPING SETS ((client_id, day, event_type), (day, event_type))
-        ORDER BY coalesce(client_id, '') COLLATE "C", day, event_type COLLATE "C"
+        GROUP BY GROUPING SETS ((day), (client_id, day), (day, event_type), (client_id, day, event_type))
+        ORDER BY coalesce(client_id, '') COLLATE "C", day, coalesce(event_type, '') COLLATE "C"
         ON CONFLICT (client_id, bucket_start, event_type)
         DO UPDATE SET events = r.events + excluded.events, bytes = r.bytes + excluded.bytes;
     $sql$;
     coarser_latency text := $sql$
         INSERT INTO rollup_latency_minute_sums AS r (client_id, bucket_start, event_type, bucket, events)
-        SELECT coalesce(client_id, ''), bucket_start, coalesce(event_type, ''), bucket, sum(events) FROM GIVEN_LATENCY
-        GROUP BY GROUPING SETS ((bucket_start, bucket), (client_id, bucket_start, bucket), (bucket_start, event_type, bucket))
-        ORDER BY coalesce(client_id, '') COLLATE "C", bucket_start, coalesce(event_type, '') COLLATE "C", bucket
+        SELECT '', bucket_start, '', bucket, sum(events) FROM GIVEN_LATENCY
+        GROUP BY bucket_start, bucket ORDER BY bucket_start, bucket
         ON CONFLICT (client_id, bucket_start, event_type, bucket) DO UPDATE SET events = r.events + excluded.events;
 
         INSERT INTO rollup_latency_hour AS r (client_id, bucket_start, event_type, bucket, events)
         SELECT coalesce(client_id, ''), hour, coalesce(event_type, ''), bucket, sum(events)
         FROM (SELECT *, date_trunc('hour', bucket_start, 'UTC') AS hour FROM GIVEN_LATENCY) AS h
-        GROUP BY GROUPING SETS ((hour, bucket), (client_id, hour, bucket), (hour, event_type, bucket),
-                                (client_id, hour, event_type, bucket))
+        GROUP BY GROUPING SETS ((hour, bucket), (client_id, hour, bucket), (hour, event_type, bucket))
         ORDER BY coalesce(client_id, '') COLLATE "C", hour, coalesce(event_type, '') COLLATE "C", bucket
         ON CONFLICT (client_id, bucket_start, event_type, bucket) DO UPDATE SET events = r.events + excluded.events;
 
