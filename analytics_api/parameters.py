@@ -8,6 +8,7 @@ from typing import Annotated, Final
 from fastapi import Request
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StringConstraints, WithJsonSchema
 
+from analytics_api.calendar_buckets import zone_names
 from shared.problems import FieldError, Problem
 
 MIN_YEAR: Final = 1900
@@ -35,6 +36,13 @@ def parse_time(value: object) -> datetime:
     if not MIN_YEAR <= time.year <= MAX_YEAR:
         raise ValueError(f"must lie in the years {MIN_YEAR} to {MAX_YEAR}")
     return time.astimezone(UTC)
+
+
+def known_zone(name: str) -> str:
+    """The name. Raises ValueError when it is no time zone."""
+    if name not in zone_names():
+        raise ValueError("must be an IANA time zone, such as Europe/Berlin")
+    return name
 
 
 def refuse_nul(value: str) -> str:
