@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import AfterValidator, Field
 
+from analytics_api import answer_models
 from analytics_api.calendar_buckets import Interval
 from analytics_api.event_counts import CountQuestion, EventCounts, count_events
 from analytics_api.json_answer import json_answer
@@ -52,7 +53,12 @@ def count_routes(reader: Reader, max_rows: int) -> APIRouter:
     """The calls that answer counts."""
     router = APIRouter(prefix="/api/v1/analytics", tags=["analytics"])
 
-    @router.get("/events-by-type", dependencies=[Depends(only_known(CountParameters))])
+    @router.get(
+        "/events-by-type",
+        response_model=answer_models.EventCounts,
+        responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
+        dependencies=[Depends(only_known(CountParameters))],
+    )
     async def events_by_type(api_key: Reading, parameters: Annotated[CountParameters, Query()]) -> Response:
         """Stored events by type, by `occurred_at`: exact to the microsecond at both ends of the range.
 

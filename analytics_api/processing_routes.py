@@ -7,14 +7,16 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import AfterValidator, BaseModel, Field
 
+from analytics_api.answer_models import ProcessingMetrics
 from analytics_api.calendar_buckets import Interval
 from analytics_api.json_answer import json_answer
-from analytics_api.parameters import ClientId, Time, known_zone, only_known
+from analytics_api.parameters import ClientId, known_zone, only_known
 from analytics_api.processing_metrics import ProcessingQuestion, processing_metrics
 from analytics_api.reader import Reader
 from analytics_api.tenancy import Reading, visible_client
 from analytics_api.time_range import TimeRange, floor_minute, resolve_range
 from shared.problems import FieldError, Problem
+from shared.rfc_3339 import Time
 
 _MINUTE: Final = timedelta(minutes=1)
 _DEFAULT_DAYS: Final = 7
@@ -38,7 +40,11 @@ def processing_routes(reader: Reader, max_rows: int) -> APIRouter:
     """The call that tells how well the processors do."""
     router = APIRouter(prefix="/api/v1/analytics", tags=["analytics"])
 
-    @router.get("/processing-metrics", dependencies=[Depends(only_known(ProcessingParameters))])
+    @router.get(
+        "/processing-metrics",
+        response_model=ProcessingMetrics,
+        dependencies=[Depends(only_known(ProcessingParameters))],
+    )
     async def metrics(api_key: Reading, parameters: Annotated[ProcessingParameters, Query()]) -> Response:
         """Events stored, and the time from receipt to stored, within 2 %; what else became of events received.
 
