@@ -52,7 +52,7 @@ def build_app(
     app.include_router(event_routes(reader, lookup, config.max_page_bytes))
     app.include_router(count_routes(reader, config.max_rows))
     app.include_router(queue_routes(reader, client, config.shards))
-    app.include_router(processing_routes(reader))
+    app.include_router(processing_routes(reader, config.max_rows))
     app.include_router(audit_routes(reader))
     app.include_router(health_routes(Health(pool, client, config.shards), metrics, config.instance))
     app.include_router(dashboard.dashboard_routes())
