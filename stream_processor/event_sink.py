@@ -42,13 +42,17 @@ class EventSink:
                 self._add(prepared, entry, block)
         return prepared
 
+    def make_room(self, prepared: Prepared) -> None:
+        if prepared.rows is not None and prepared.rows.rows:
+            self._partitions.ensure("events", prepared.rows.days)
+
     def write(
         self, connection: Connection[Any], prepared: Prepared, fresh: frozenset[str], *, isolate: bool
     ) -> Failures:
         register_arrays(connection)
         rows: EventRows = prepared.rows
         additions, failures = RollupAdditions(), Failures()
-        if len(fresh) < len(prepared.entries):
+        if not prepared.whole or len(fresh) < len(prepared.entries):
             rows = rows.only([place for place, event in enumerate(rows.events) if event[0] in fresh])
         if isolate:
             self._write_isolating(connection, rows, additions, failures)

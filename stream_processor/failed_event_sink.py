@@ -38,6 +38,9 @@ class FailedEventSink:
         rows.sort(key=lambda row: (row[1].client_id, row[1].event_id or ""))  # key order: no deadlock
         return Prepared(entries, rows)
 
+    def make_room(self, prepared: Prepared) -> None:
+        """Nothing: the table has no partitions."""
+
     def write(
         self, connection: Connection[Any], prepared: Prepared, fresh: frozenset[str], *, isolate: bool
     ) -> Failures:

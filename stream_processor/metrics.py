@@ -46,7 +46,13 @@ class ProcessorMetrics:
             ["stream", "server"],
             registry=self.registry,
         )
-        self.outages = Outages(self.outage)
+        self.standing = Gauge(
+            "weir_processor_standing",
+            "Loops that stand still, by stream and state: halted or paused. Any: see weir processors status.",
+            ["stream", "state"],
+            registry=self.registry,
+        )
+        self.outages = Outages(self.outage, self.standing)
         self.batch_seconds = Histogram(
             "weir_processor_batch_duration_seconds",
             "Time to write one batch, up to COMMIT. High: PostgreSQL is slow; see its disk and locks.",

@@ -12,7 +12,6 @@ import redis
 import structlog
 from psycopg import Connection
 
-from shared.errors import HaltError
 from shared.redis_keys import ShardKeys
 from stream_processor.audit_sink import AuditSink
 from stream_processor.config import ProcessorConfig
@@ -78,7 +77,7 @@ class Processor:
     def run(self) -> None:
         """Serve until stopped, then drain: what is in hand is stored, or left pending if that takes too long.
 
-        Raises HaltError when a loop halted.
+        A loop that halts, or is held, does not end it: it stands still and tells so, until it may go on.
         """
         log.info("processor.started", consumer=self._config.consumer, shards=self._config.shards)
         for loop in self._loops:
@@ -95,10 +94,7 @@ class Processor:
                 loop.leave()
         beat.join(1)
         self._heartbeat.last()
-        halted: list[HaltError] = [loop.halted for loop in self._loops if loop.halted is not None]
-        log.info("processor.stopped", consumer=self._config.consumer, drained=all(ended), halted=len(halted))
-        if halted:
-            raise halted[0]
+        log.info("processor.stopped", consumer=self._config.consumer, drained=all(ended))
 
     def _obey_stop(self) -> None:
         self._stop_asked.get()

@@ -16,6 +16,7 @@ from stream_processor.crash_trial import CrashTrial
 from stream_processor.entries import Failure, Failures, Prepared, Source, StreamEntry
 from stream_processor.failure_decision import Decision, decide
 from stream_processor.failure_limit import FailureWindow
+from stream_processor.ownership import Ownership
 
 log = structlog.get_logger()
 
@@ -33,6 +34,13 @@ class Stored:
     """Entries that an earlier transaction had stored: nothing was written for them now."""
 
 
+class _Strange(Exception):  # noqa: N818  # no error: it only rolls back
+    """Entries of the batch that are no longer this processor's."""
+
+    def __init__(self, entry_ids: frozenset[str]) -> None:
+        self.entry_ids = entry_ids
+
+
 def store(
     connection: Connection[Any],
     source: Source,
@@ -40,18 +48,26 @@ def store(
     forget_partitions: Callable[[], None],
     trial: CrashTrial | None = None,
     window: FailureWindow | None = None,
+    ownership: Ownership | None = None,
 ) -> Stored:
     """Write a batch in one transaction; good events are stored, bad ones noted, in the same pass.
 
     Raises psycopg.Error when PostgreSQL cannot do it now: the caller waits and calls again with the same batch; nothing
     is counted, and a COMMIT whose reply was lost makes the repeat a no-op. Raises SchemaError when waiting cannot help.
-    Suspects need ``trial``, and with it Redis: redis.RedisError is raised as psycopg.Error is. Raises HaltError, with
-    nothing written, when the failures of ``window`` and of this batch reach their limit.
+    Suspects need ``trial``, and with it Redis: redis.RedisError is raised as psycopg.Error is. So does a batch in
+    doubt, which comes with ``ownership``: entries that are no longer this processor's are left out. Raises HaltError,
+    with nothing written, when the failures of ``window`` and of this batch reach their limit.
     """
     isolate = remade = False
     while True:
         try:
-            return _transaction(connection, source, prepared, trial, window, isolate=isolate)
+            if not isolate and not prepared.suspect:  # else partitions are made for what turns out to be sound
+                source.sink.make_room(prepared)
+            return _transaction(connection, source, prepared, trial, window, ownership, isolate=isolate)
+        except _Strange as strange:
+            ours = [entry for entry in prepared.entries if entry.entry_id not in strange.entry_ids]
+            log.warning("entries.taken_over", stream=source.keys.stream, entries=len(strange.entry_ids))
+            prepared = prepared.portion(ours)
         except (RedisError, HaltError):
             raise
         except Exception as error:
@@ -72,7 +88,8 @@ def refuse_schema(source: Source, error: Exception) -> SchemaError:
     """The error of a stream that PostgreSQL, as it is, cannot take."""
     return SchemaError(
         f"stream {source.keys.stream} cannot be stored: {type(error).__name__}: {str(error).strip()}; "
-        "nothing is lost, the entries stay pending; mend the schema (weir db status) and start again",
+        "nothing is lost, the entries stay pending; mend the schema (weir db status): it is tried again by itself, "
+        "and at once after weir processors resume",
         sqlstate=getattr(error, "sqlstate", None),
     )
 
@@ -83,6 +100,7 @@ def _transaction(
     prepared: Prepared,
     trial: CrashTrial | None,
     window: FailureWindow | None,
+    ownership: Ownership | None,
     *,
     isolate: bool,
 ) -> Stored:
@@ -94,6 +112,8 @@ def _transaction(
             {"stream": stream, "entry_ids": list(crcs), "crcs": list(crcs.values())},
         )
         fresh = frozenset(entry_id for (entry_id,) in cursor.fetchall())
+        if fresh and ownership is not None and (strange := ownership.strange(fresh)):
+            raise _Strange(strange)
         failures = Failures()
         if fresh and prepared.suspect and trial is not None:
             failures = trial.write(connection, prepared.entries[0])

@@ -66,13 +66,16 @@ class StreamReader:
     def claim(self, deliveries: Mapping[str, int], idle_ms: int, events: int, size: int) -> list[StreamEntry]:
         """Take over pending entries that are still idle for so long, until they hold so many events or bytes.
 
+        With an idle time of 0, take back what is this consumer's own: that counts as no delivery.
+
         Entries that were deleted leave the pending list here and are not returned: there is nothing left to store.
         """
         ids = list(deliveries)
         raw = self._take.call(
             self._redis, [self._keys.stream], GROUP, self.consumer, events, size, len(ids), idle_ms, *ids
         )
-        return [_entry(entry_id, fields, deliveries[entry_id.decode()] + 1) for entry_id, fields in raw]
+        counted = 1 if idle_ms else 0
+        return [_entry(entry_id, fields, deliveries[entry_id.decode()] + counted) for entry_id, fields in raw]
 
     def keep(self, entry_ids: Sequence[str]) -> int:
         """Reset the idle time of entries that are still this consumer's; how many those are."""

@@ -14,7 +14,6 @@ from psycopg import Connection
 
 from deploy.connections import store_connection, sync_redis
 from deploy.endpoints import with_role
-from shared.errors import HaltError
 from shared.redis_keys import GROUP, ShardKeys, StreamKeys
 from shared.stream_entry import Block, EventFrame
 from stream_processor.config import ProcessorConfig
@@ -140,15 +139,8 @@ class RunningProcessor:
             enrichers,
             retries,
         )
-        self.halted: HaltError | None = None
-        self._thread = threading.Thread(target=self._run)
+        self._thread = threading.Thread(target=self.processor.run)
         self._thread.start()
-
-    def _run(self) -> None:
-        try:
-            self.processor.run()
-        except HaltError as error:
-            self.halted = error
 
     @property
     def running(self) -> bool:

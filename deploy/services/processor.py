@@ -20,7 +20,7 @@ from stream_processor.stream_loop import BLOCK_MS
 
 
 def run_processor(settings: Settings, endpoints: Endpoints) -> None:
-    """Process until SIGTERM or SIGINT, then drain. Raises HaltError when a person has to act."""
+    """Process until SIGTERM or SIGINT, then drain."""
     instance = begin(settings, "processor")
     if settings.environment == "test":
         crash_points.arm(crash_points.CrashPoint(settings.crash_point))
