@@ -50,6 +50,10 @@ class Failure(msgspec.Struct, array_like=True, frozen=True):
     """It failed before: its acceptance was counted as failed then."""
     origin: dict[str, str] = {}
     """The request that brought it; see ``failed_events.origin``."""
+    stream: str = ""
+    entry_id: str = ""
+    entry_crc: int = 0
+    """The entry that brought it, with whose fence it is noted; empty for those of releases that did not say it."""
 
 
 Failures = dict[str, list[Failure]]

@@ -104,8 +104,9 @@ class StreamLoop:
         trial = None
         if isinstance(source.sink, EventSink):  # the other streams hold what Weir made, and run through no other's code
             trial = CrashTrial(source.sink, TrialMarks(self._writer_redis, source.keys, config.consumer), self._gate)
+        settlement = Settlement(self._writer_redis, source, config.parked_names)
         writer = BatchWriter(
-            source, Settlement(self._writer_redis, source), self._connect, self._forget_partitions, batches, in_hand,
+            source, settlement, self._connect, self._forget_partitions, batches, in_hand,
             metrics, self._stop, FailureWindow(config.failure_limit, source.keys.stream),
             Ownership(self._writer_redis, source.keys, config.consumer, config.claim_idle_seconds), self._standstill,
             trial,

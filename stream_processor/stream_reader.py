@@ -120,4 +120,6 @@ def _entry(entry_id: bytes, fields: Fields, deliveries: int) -> StreamEntry:
         fields = dict(zip(flat, flat, strict=True))
     count = fields.get(b"n", b"")
     events = int(count) if count.isdigit() and len(count) <= _MAX_COUNT_DIGITS else 0
+    if events > int(entry_id.partition(b"-")[2]):  # an entry of ours ends its id with the events ever added
+        events = 0
     return StreamEntry(entry_id.decode(), events, fields.get(b"e"), deliveries)

@@ -23,7 +23,7 @@ from stream_processor.event_sink import EventSink
 from stream_processor.partitions import DayPartitions
 from stream_processor.processor import Processor
 from stream_processor.retry_schedule import RetrySchedule
-from stream_processor.settlement import Settlement
+from stream_processor.settlement import ParkedNames, Settlement
 from stream_processor.storage import Stored, store
 from stream_processor.stream_reader import StreamReader
 from tests.accepted_events import append
@@ -84,7 +84,7 @@ class Pipeline:
         self.sink = sink or EventSink(enrichers, self.partitions)
         self.source = Source(keys, KEYS.dead, KEYS.parked, self.sink)
         self.reader = StreamReader(self.redis, keys, name)
-        self.settlement = Settlement(self.redis, self.source)
+        self.settlement = Settlement(self.redis, self.source, ParkedNames())
         self.connection = connect(database_url)
         self.reader.create_group()
 

@@ -14,6 +14,7 @@ from stream_processor.enrich import Enricher
 from stream_processor.entries import StreamEntry
 from stream_processor.failed_event_sink import FailedEventSink
 from stream_processor.failure_decision import Decision, decide
+from stream_processor.settlement import ParkedNames, Settlement
 from tests.pipeline import (
     KEYS,
     Pipeline,
@@ -163,6 +164,34 @@ def test_a_redelivered_entry_still_gives_up_what_failed_when_it_was_stored(
     assert stored_ids(database_url) == ["a"]
     assert rows(database_url, "SELECT event_id, attempts, payload FROM failed_events") == [("bad", 1, b"{")]
     assert intake(database_url) == {"stored": 1, "duplicates": 0, "conflicting": 0, "failed": 1}
+
+
+def test_a_failed_events_name_is_known_for_as_long_as_the_early_filter_may_know_the_event(
+    redis_url: str, database_url: str
+) -> None:
+    """A repeat is told that the first one is settled; without the name it would be told that it is stored."""
+    day_seconds = 86_400
+    names = ParkedNames.for_filter(day_seconds, 3)
+    assert names.seconds >= 3 * day_seconds
+    pipeline = Pipeline(redis_url, database_url)
+    pipeline.settlement = Settlement(pipeline.redis, pipeline.source, names)
+    now = int(pipeline.redis.time()[0])  # type: ignore[index]
+    pipeline.redis.zadd(KEYS.parked, {"yesterday": now - 2 * day_seconds, "last week": now - 7 * day_seconds})
+    put(pipeline.redis, block(event("bad", b"[")))
+    pipeline.pass_on()
+    assert pipeline.redis.zrange(KEYS.parked, 0, -1) == [b"yesterday", b"acme\0bad"]
+    assert pipeline.redis.ttl(KEYS.parked) > 2 * day_seconds  # type: ignore[operator]
+    pipeline.close()
+
+
+def test_parked_names_are_bounded_in_number(redis_url: str, database_url: str) -> None:
+    pipeline = Pipeline(redis_url, database_url)
+    pipeline.settlement = Settlement(pipeline.redis, pipeline.source, ParkedNames(100, 2))
+    for n in range(4):
+        put(pipeline.redis, block(event(f"bad{n}", b"[")))
+    pipeline.pass_on()
+    assert pipeline.redis.zcard(KEYS.parked) == 2
+    pipeline.close()
 
 
 def test_parking_twice_fails_an_event_once(redis_url: str, database_url: str, pipeline: Pipeline) -> None:
