@@ -21,6 +21,7 @@ from shared.processor_status import read_processor_status
 from shared.redis_functions import redis_outage
 from shared.redis_keys import ShardKeys, StreamKeys
 from shared.settings import Settings, load_settings
+from shared.shards_in_use import all_shards
 from shared.stream_hold import HoldKind, StreamHolds, read_holds
 
 app = command_app()
@@ -52,8 +53,8 @@ def status(as_json: AsJson = False, data_dir: DataDir = None) -> None:
     """
     settings = load_settings({"data_dir": data_dir})
     with _redis(settings) as client:
-        found = read_processor_status(client, settings.stream_shards)
-        holds = read_holds(client, settings.stream_shards)
+        shards = all_shards(client, settings.stream_shards)
+        found, holds = read_processor_status(client, shards), read_holds(client, shards)
     if as_json:
         return print_json([asdict(processor) for processor in found])
     for hold in holds:
@@ -92,9 +93,10 @@ def pause(
     settings = load_settings({"data_dir": data_dir})
     with _redis(settings) as client:
         to_hold = StreamHolds(client)
-        for keys in _streams(settings, stream):
+        shards = all_shards(client, settings.stream_shards)
+        for keys in _streams(shards, stream):
             to_hold.hold(keys, HoldKind.PAUSED, f"{getpass.getuser()}@{socket.gethostname()}", " ".join(reason.split()))
-        holds = [hold for hold in read_holds(client, settings.stream_shards) if stream in (None, hold.stream)]
+        holds = [hold for hold in read_holds(client, shards) if stream in (None, hold.stream)]
     if as_json:
         return print_json([asdict(hold) for hold in holds])
     for hold in holds:
@@ -111,7 +113,8 @@ def resume(stream: Stream = None, as_json: AsJson = False, data_dir: DataDir = N
     settings = load_settings({"data_dir": data_dir})
     with _redis(settings) as client:
         to_hold = StreamHolds(client)
-        holds = [hold for keys in _streams(settings, stream) if (hold := to_hold.resume(keys)) is not None]
+        shards = all_shards(client, settings.stream_shards)
+        holds = [hold for keys in _streams(shards, stream) if (hold := to_hold.resume(keys)) is not None]
     if as_json:
         return print_json([asdict(hold) for hold in holds])
     for hold in holds:
@@ -121,9 +124,8 @@ def resume(stream: Stream = None, as_json: AsJson = False, data_dir: DataDir = N
     return None
 
 
-def _streams(settings: Settings, name: StreamName | None) -> list[StreamKeys]:
-    shards = map(ShardKeys, range(settings.stream_shards))
-    return [keys for shard in shards for keys in shard.streams if name in (None, keys.name)]
+def _streams(shards: int, name: StreamName | None) -> list[StreamKeys]:
+    return [keys for shard in map(ShardKeys, range(shards)) for keys in shard.streams if name in (None, keys.name)]
 
 
 @contextmanager
