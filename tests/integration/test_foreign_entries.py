@@ -7,13 +7,14 @@ import msgspec
 import pytest
 import redis
 
-from stream_processor.entries import Failure
+from stream_processor.entries import Failure, StreamEntry
 from stream_processor.failed_event_sink import FailedEventSink
 from tests.accepted_events import append
 from tests.failing_events import POISON
 from tests.pipeline import KEYS, Pipeline, block, event, execute, processing, put, rows, stored_ids, totals, value
 from tests.waiting import eventually
 
+YEAR_10000_US = 253_402_300_800_000_000
 CLAIMS: dict[str, Any] = {
     "none": None, "negative": -5, "huge": 10**18, "just too large": 999_999_999, "a fraction": "1.5", "hex": "0x10",
     "not a number": "nan", "infinite": "inf", "blank": "", "spaced": " 7", "of other digits": "\u0667",
@@ -80,3 +81,19 @@ def test_a_failed_event_that_postgresql_refuses_in_spite_of_all_is_kept_as_bytes
     found = rows(database_url, "SELECT event_id, reason, payload FROM failed_events ORDER BY event_id")
     assert [row[:2] for row in found] == [("a", "invalid_data"), ("c", "invalid_data"), (None, "unreadable_entry")]
     assert msgspec.msgpack.decode(found[2][2], type=Failure).event_id == "b"
+
+
+def test_failed_events_take_anything(redis_url: str, database_url: str) -> None:
+    worst = (
+        "cl\0ient" * 1000, "i\0d" * 2000, "ty\0pe" * 2000, 2**63, -(2**62), bytes(range(256)), "r\0", "s\0",
+        "d\0" * 9999, 2**40, 2**62,
+    )  # fmt: skip
+    mine = ("acme", "bad", None, YEAR_10000_US, None, b"", "invalid_data", None, "", 1, 0)
+    blob = msgspec.msgpack.encode([worst, mine, mine])
+    dead = Pipeline(redis_url, database_url, keys=KEYS.dead, sink=FailedEventSink())
+    dead.store([StreamEntry("1-1", 3, blob)])
+    dead.close()
+    assert rows(database_url, "SELECT event_id, attempts, payload FROM failed_events ORDER BY event_id") == [
+        ("bad", 2, b""),
+        (None, 2**31 - 1, bytes(range(256))),
+    ]

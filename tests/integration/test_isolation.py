@@ -11,10 +11,8 @@ from psycopg import Connection
 from shared.errors import HaltError
 from shared.stream_entry import Block, EventFrame
 from stream_processor.enrich import Enricher
-from stream_processor.entries import StreamEntry
 from stream_processor.failed_event_sink import FailedEventSink
 from stream_processor.failure_decision import Decision, decide
-from stream_processor.settlement import ParkedNames, Settlement
 from tests.pipeline import (
     KEYS,
     Pipeline,
@@ -166,34 +164,6 @@ def test_a_redelivered_entry_still_gives_up_what_failed_when_it_was_stored(
     assert intake(database_url) == {"stored": 1, "duplicates": 0, "conflicting": 0, "failed": 1}
 
 
-def test_a_failed_events_name_is_known_for_as_long_as_the_early_filter_may_know_the_event(
-    redis_url: str, database_url: str
-) -> None:
-    """A repeat is told that the first one is settled; without the name it would be told that it is stored."""
-    day_seconds = 86_400
-    names = ParkedNames.for_filter(day_seconds, 3)
-    assert names.seconds >= 3 * day_seconds
-    pipeline = Pipeline(redis_url, database_url)
-    pipeline.settlement = Settlement(pipeline.redis, pipeline.source, names)
-    now = int(pipeline.redis.time()[0])  # type: ignore[index]
-    pipeline.redis.zadd(KEYS.parked, {"yesterday": now - 2 * day_seconds, "last week": now - 7 * day_seconds})
-    put(pipeline.redis, block(event("bad", b"[")))
-    pipeline.pass_on()
-    assert pipeline.redis.zrange(KEYS.parked, 0, -1) == [b"yesterday", b"acme\0bad"]
-    assert pipeline.redis.ttl(KEYS.parked) > 2 * day_seconds  # type: ignore[operator]
-    pipeline.close()
-
-
-def test_parked_names_are_bounded_in_number(redis_url: str, database_url: str) -> None:
-    pipeline = Pipeline(redis_url, database_url)
-    pipeline.settlement = Settlement(pipeline.redis, pipeline.source, ParkedNames(100, 2))
-    for n in range(4):
-        put(pipeline.redis, block(event(f"bad{n}", b"[")))
-    pipeline.pass_on()
-    assert pipeline.redis.zcard(KEYS.parked) == 2
-    pipeline.close()
-
-
 def test_parking_twice_fails_an_event_once(redis_url: str, database_url: str, pipeline: Pipeline) -> None:
     put(pipeline.redis, block(event("bad", b"{")))
     stored = pipeline.store(pipeline.read())
@@ -246,22 +216,6 @@ def test_a_block_of_a_later_version_is_not_guessed_at_but_left_pending(pipeline:
         pipeline.pass_on()
     assert pipeline.redis.xpending(KEYS.events.stream, "weir")["pending"] == 1
     assert value(database_url, "SELECT count(*) FROM stored_entries") == 0
-
-
-def test_failed_events_take_anything(redis_url: str, database_url: str) -> None:
-    worst = (
-        "cl\0ient" * 1000, "i\0d" * 2000, "ty\0pe" * 2000, 2**63, -(2**62), bytes(range(256)), "r\0", "s\0",
-        "d\0" * 9999, 2**40, 2**62,
-    )  # fmt: skip
-    mine = ("acme", "bad", None, YEAR_10000_US, None, b"", "invalid_data", None, "", 1, 0)
-    blob = msgspec.msgpack.encode([worst, mine, mine])
-    dead = Pipeline(redis_url, database_url, keys=KEYS.dead, sink=FailedEventSink())
-    dead.store([StreamEntry("1-1", 3, blob)])
-    dead.close()
-    assert rows(database_url, "SELECT event_id, attempts, payload FROM failed_events ORDER BY event_id") == [
-        ("bad", 2, b""),
-        (None, 2**31 - 1, bytes(range(256))),
-    ]
 
 
 def raising(_: Block, frame: EventFrame) -> dict[str, Any]:
