@@ -88,8 +88,10 @@ def test_entries_of_a_processor_that_dies_before_commit_are_stored_by_another(we
     weir.survives("crash_before_commit")
 
 
-def test_entries_of_a_processor_that_dies_after_commit_are_not_stored_again(weir: UnderFire) -> None:
-    weir.survives("crash_after_commit")
+def test_entries_of_a_processor_that_dies_after_commit_while_its_link_breaks_are_not_stored_again(
+    weir: UnderFire,
+) -> None:
+    weir.survives("crash_after_commit", "settlement_answer_lost")
 
 
 def test_failed_events_of_a_processor_that_dies_before_it_moves_them_are_moved_by_another(weir: UnderFire) -> None:
@@ -118,10 +120,6 @@ def test_redis_at_its_memory_limit_refuses_and_recovers(weir: UnderFire) -> None
 
 def test_redis_and_postgresql_killed_at_once_keep_what_they_said(weir: UnderFire) -> None:
     weir.survives("redis_killed", "postgres_killed")
-
-
-def test_a_processor_that_dies_after_commit_while_its_links_break_is_followed_by_another(weir: UnderFire) -> None:
-    weir.survives("crash_after_commit", "settlement_answer_lost")
 
 
 def test_a_request_whose_answer_from_redis_was_lost_is_not_refused_for_the_limit(_scene: Scene) -> None:

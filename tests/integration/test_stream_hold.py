@@ -131,6 +131,20 @@ def test_a_halt_leaves_what_others_have_in_hand_unstored(redis_url: str, databas
     assert stored_ids(database_url) == ["e0", "e1", "e2", "first"]
 
 
+def test_a_person_is_told_who_holds_what_and_how_to_go_on_though_no_processor_runs(
+    client: Any, weir: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weir("pause", "--stream", "audit", "--reason", "moving\nhouse")
+    assert run(["processors", "status"]) == 0
+    told = capsys.readouterr().out
+    assert "stream audit of shard 0 is paused by" in told
+    assert told.splitlines()[0].endswith("moving house; to go on: weir processors resume --stream audit")
+    assert run(["processors", "resume"]) == 0
+    assert "goes on: stream audit" in capsys.readouterr().out
+    assert run(["processors", "resume"]) == 0
+    assert "no stream was held" in capsys.readouterr().out
+
+
 def test_weir_up_tells_of_a_hold_once_and_marks_each_line(client: Any) -> None:
     watch = Standing(1)
     assert watch.look(client) == ("", [])
