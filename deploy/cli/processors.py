@@ -13,6 +13,7 @@ from typing import Annotated
 import redis
 import typer
 
+from deploy.cli import processors_scale
 from deploy.cli.options import AsJson, DataDir, command_app
 from deploy.cli.output import print_json, print_table
 from deploy.connections import sync_redis
@@ -25,6 +26,7 @@ from shared.shards_in_use import all_shards
 from shared.stream_hold import HoldKind, StreamHolds, read_holds
 
 app = command_app()
+app.registered_commands += processors_scale.app.registered_commands
 
 
 class StreamName(StrEnum):
@@ -42,7 +44,7 @@ Stream = Annotated[
 
 @app.callback()
 def processors() -> None:
-    """See the stream processors, pause them and let them go on."""
+    """See the stream processors, pause them and let them go on, and change how many there are."""
 
 
 @app.command()
