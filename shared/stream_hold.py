@@ -38,12 +38,16 @@ class Hold:
     since: datetime
 
     @property
+    def since_text(self) -> str:
+        """In UTC, to the second."""
+        return f"{self.since:%Y-%m-%dT%H:%M:%SZ}"
+
+    @property
     def sentence(self) -> str:
         """All of it for a person, in one line."""
         because = f": {self.reason}" if self.reason else ""
         return (
-            f"stream {self.stream} of shard {self.shard} is {self.kind} by {self.by} "
-            f"since {self.since:%Y-%m-%dT%H:%M:%SZ}{because}"
+            f"stream {self.stream} of shard {self.shard} is {self.kind} by {self.by} since {self.since_text}{because}"
         )
 
 

@@ -29,9 +29,7 @@ class ProcessorMetrics:
             "Events that another hand deleted or trimmed. Any: see entries.lost in the log, and who trims.",
         )
         self.outage = self._gauge(
-            "weir_processor_outage",
-            "1 while a server is away and the loop waits; by server. See that server.",
-            "server",
+            "weir_processor_outage", "1 while a server is away and the loop waits. See that server.", "server"
         )
         self.standing = self._gauge(
             "weir_processor_standing",

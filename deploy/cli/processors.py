@@ -120,7 +120,7 @@ def resume(stream: Stream = None, as_json: AsJson = False, data_dir: DataDir = N
     if as_json:
         return print_json([asdict(hold) for hold in holds])
     for hold in holds:
-        print(f"goes on: {hold.sentence}")
+        print(f"goes on: stream {hold.stream} of shard {hold.shard}, {hold.kind} by {hold.by} since {hold.since_text}")
     if not holds:
         print("no stream was held; processors that had halted by themselves try again now")
     return None

@@ -10,7 +10,6 @@ import pytest
 import redis
 
 from deploy.connections import sync_redis
-from shared.processor_status import ProcessorState
 from shared.redis_keys import GROUP
 from stream_processor.entries import Prepared, StreamEntry
 from stream_processor.event_sink import EventSink
@@ -146,12 +145,6 @@ def pipeline(redis_url: str, database_url: str) -> Any:
     made.close()
 
 
-def halted(metrics: ProcessorMetrics) -> str:
-    """Why the loop stands still, once it does."""
-    eventually(lambda: metrics.outages.state is ProcessorState.HALTED)
-    return metrics.outages.held
-
-
 def ended(loop: StreamLoop, stop: threading.Event) -> bool:
     stop.set()
     return loop.join(time.monotonic() + 10)
@@ -196,36 +189,6 @@ def test_little_is_read_ahead_while_postgresql_is_away(redis_url: str, database_
         eventually(lambda: pending(pipeline.redis) == 15)  # written, waiting, and in the reader's hand
         assert ended(loop, stop)
     assert pending(pipeline.redis) == 15
-
-
-def test_a_reader_that_fails_halts_the_loop_and_loses_nothing(redis_url: str, database_url: str, pipeline: Any) -> None:
-    def failing(entries: Sequence[StreamEntry]) -> Prepared:
-        raise ZeroDivisionError("a defect of ours")
-
-    pipeline.sink.prepare = failing
-    put(pipeline.redis, block(event("a")))
-    loop, stop = loop_of(pipeline, redis_url, database_url)
-    loop.start()
-    assert "ZeroDivisionError" in halted(pipeline.metrics)
-    assert ended(loop, stop)
-    assert pending(pipeline.redis) == 1
-
-
-def test_a_writer_that_fails_halts_the_loop_though_the_reader_waits_for_it(
-    redis_url: str, database_url: str, pipeline: Any
-) -> None:
-    def failing(*_: Any, **__: Any) -> Any:
-        eventually(lambda: pending(pipeline.redis) == 6)  # until the reader holds a batch that nobody will take
-        raise ZeroDivisionError("a defect of ours")
-
-    pipeline.sink.write = failing
-    for n in range(20):
-        put(pipeline.redis, block(event(f"e{n}")))
-    loop, stop = loop_of(pipeline, redis_url, database_url, batch_events=2)
-    loop.start()
-    assert "ZeroDivisionError" in halted(pipeline.metrics)
-    assert ended(loop, stop)
-    assert stored_ids(database_url) == []
 
 
 def test_entries_that_could_not_be_settled_are_settled_when_redis_is_back(
