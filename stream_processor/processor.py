@@ -21,6 +21,7 @@ from stream_processor.entries import Sink, Source
 from stream_processor.event_sink import EventSink
 from stream_processor.failed_event_sink import FailedEventSink
 from stream_processor.heartbeat import Heartbeat
+from stream_processor.maintenance import Maintenance
 from stream_processor.metrics import ProcessorMetrics
 from stream_processor.partitions import DayPartitions
 from stream_processor.retry_schedule import RetrySchedule
@@ -53,7 +54,8 @@ class Processor:
         self.metrics = ProcessorMetrics()
         self._partitions = DayPartitions(connect)
         self._heartbeat = Heartbeat(make_redis(), config.consumer, self.metrics)
-        self._upkeep = Upkeep(config.shards, make_redis, connect)
+        self._upkeep = Upkeep(config.shards, make_redis, connect, config.maintenance.policy.fence_days)
+        self._maintenance = Maintenance(config.maintenance, connect)
         sinks: dict[str, Sink] = {
             "events": EventSink(enrichers, self._partitions),
             "audit": AuditSink(self._partitions),
@@ -83,7 +85,7 @@ class Processor:
         log.info("processor.started", consumer=self._config.consumer, shards=self._config.shards)
         for loop in self._loops:
             loop.start()
-        for serve in (self._obey_stop, self._keep_partitions_ahead, self._retry_failed, self._keep_up):
+        for serve in (self._obey_stop, self._keep_partitions_ahead, self._retry_failed, self._keep_up, self._maintain):
             threading.Thread(target=serve, name=serve.__name__, daemon=True).start()
         beat = threading.Thread(target=self._heartbeat.run, args=(self._stop,), name="heartbeat", daemon=True)
         beat.start()
@@ -116,6 +118,9 @@ class Processor:
 
     def _keep_up(self) -> None:
         self._upkeep.run(self._stop)
+
+    def _maintain(self) -> None:
+        self._maintenance.run(self._stop)
 
     def _make_partitions_ahead(self) -> float:
         """Make them, and say how long to wait until the next time."""

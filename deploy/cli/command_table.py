@@ -23,6 +23,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "failed": ("deploy.cli.failed", "See failed events, put them back, or let them go."),
     "streams": ("deploy.cli.streams", "Show length, lag and age of the streams."),
     "reconcile": ("deploy.cli.reconcile", "Prove that nothing is lost and nothing twice."),
+    "partitions": ("deploy.cli.partitions", "See, make and drop the days that rows are kept in."),
+    "retention": ("deploy.cli.retention", "Drop what is past its retention, or say what that would be."),
     "db": ("deploy.cli.db", "Apply the migrations, or show how they stand."),
     "doctor": ("deploy.cli.doctor", "Say what is wrong with the environment and how to mend it."),
     "config": ("deploy.cli.config", "Show every setting, its value and where it came from."),
