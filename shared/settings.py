@@ -160,6 +160,14 @@ class Settings(BaseSettings):
         "Shards the streams are spread over; all parts need the same number.", ge=1, le=1024)
     backlog_limit_events: int = setting("WEIR_BACKLOG_LIMIT_EVENTS", 2_000_000,
         "Events waiting in a stream at which the gateway answers 503 backlog-full.", ge=1, le=10**12)
+    backlog_limit_records: int = setting("WEIR_BACKLOG_LIMIT_RECORDS", 2_000_000,
+        "Audit records waiting in a stream at which both services answer 503 backlog-full.", ge=1, le=10**12)
+    keyless_limit_per_address: int = setting("WEIR_KEYLESS_LIMIT_PER_ADDRESS", 600,
+        "Calls without a valid key an address (IPv6: a /64) may make to one process in 60 s, then 429; 0 is no limit.",
+        ge=0, le=10_000_000)
+    keyless_limit: int = setting("WEIR_KEYLESS_LIMIT", 6000,
+        "Calls without a valid key all addresses together may make in 60 s to one process; 0 is no limit.",
+        ge=0, le=10_000_000)
     backlog_limit_bytes: int = setting("WEIR_BACKLOG_LIMIT_BYTES", 0,
         "Memory Redis may use before the gateway answers 503 backlog-full; 0 is nine tenths of its maxmemory, if any.",
         ge=0, le=2**50)

@@ -5,7 +5,7 @@
 --
 -- KEYS[1] events stream   KEYS[2] its totals   KEYS[3] audit stream   KEYS[4] its totals
 -- KEYS[5] ids             KEYS[6] ids before   KEYS[7] accepted counts   KEYS[8..] limit lists
--- ARGV[1] msgpack {backlog_limit, ids_max, ids_window_us}
+-- ARGV[1] msgpack {backlog_limit, ids_max, ids_window_us, audit_limit}
 -- ARGV[2] msgpack list of requests {
 --   limit_place   place in KEYS of the limit list, 0 for none
 --   limit, window_us
@@ -19,9 +19,9 @@
 --   account       field of the accepted counts to which its kept events are added }
 -- ARGV[3] the bytes of all requests, one after the other (Redis' cmsgpack does not read msgpack's binary type)
 -- Returns msgpack {ms, list of results {outcome, remaining, reset_us, last, kept, duplicates}}
---   outcome 0 done, 1 rate limited, 2 backlog full; ms-(last - kept + k) is the id of the k-th kept event
+--   outcome 0 done, 1 rate limited, 2 backlog full, 3 too many audit records wait: nothing is done, nor recorded; ms-(last - kept + k) is the id of the k-th kept event
 --   duplicates: list of {place, ms, seq, same} with place from 0 and same = 1 if the payload's CRC is the first one's
-local ACCEPTED, LIMITED, BACKLOG = 0, 1, 2
+local ACCEPTED, LIMITED, BACKLOG, UNRECORDED = 0, 1, 2, 3
 
 local function count_header(n)
   return '\221' .. struct.pack('>I4', n) -- msgpack array 32
@@ -101,7 +101,7 @@ local function remember(ids, fresh, ms)
 end
 
 local function publish(keys, argv)
-  local backlog_limit, ids_max, ids_window_us = unpack(cmsgpack.unpack(argv[1]))
+  local backlog_limit, ids_max, ids_window_us, audit_limit = unpack(cmsgpack.unpack(argv[1]))
   local requests = cmsgpack.unpack(argv[2])
   local time = redis.call('TIME')
   local now_us = time[1] * 1000000 + time[2]
@@ -111,6 +111,12 @@ local function publish(keys, argv)
   local ms = math.max(math.floor(now_us / 1000), tonumber(counts[3] or 0))
   local blocks, records, results, windows, fresh, own, repeats, total, at = {}, {}, {}, {}, {}, {}, {}, 0, 1
   local accounts = {}
+  local waiting = redis.call('HMGET', keys[4], 'added', 'settled')
+  local room = audit_limit - tonumber(waiting[1] or 0) + tonumber(waiting[2] or 0) -- for audit records
+  if room <= 0 then
+    for i = 1, #requests do results[i] = {UNRECORDED, 0, 0, added, 0, {}} end
+    return cmsgpack.pack({ms, results})
+  end
   rotate_ids(keys[5], keys[6], keys[2], now_us, ids_max, ids_window_us)
   local known = find_known(requests, keys[5], keys[6])
 

@@ -4,7 +4,7 @@ ALTER TABLE audit_logs
     ADD COLUMN bytes_out bigint,
     ADD COLUMN calls int NOT NULL DEFAULT 1;
 COMMENT ON COLUMN audit_logs.bytes_in IS 'Bytes of the body, decompressed, as far as it was read.';
-COMMENT ON COLUMN audit_logs.bytes_out IS 'Bytes of the answer''s body; NULL where it was not known when the record was written: a streamed answer, and an accepted ingest call, whose answer is made of what writing its record returned.';
+COMMENT ON COLUMN audit_logs.bytes_out IS 'Bytes of the answer''s body; NULL where it was not known when the record was written: a streamed answer, and every ingest call, whose answer is made of what writing its record returned.';
 COMMENT ON COLUMN audit_logs.calls IS 'Calls this row stands for: 1, or more for calls without a key beyond the limit, which are counted by address.';
 -- Serves: the calls that failed, and those of a status or error; they are few, and so are its pages.
 CREATE INDEX audit_logs_failed ON audit_logs (at, id) WHERE status >= 400;
