@@ -25,7 +25,10 @@ async def export_answer(
     pages: AsyncIterator[Rows], columns: Sequence[str], form: Format, name: str
 ) -> StreamingResponse:
     """The response with all rows of the pages, of which each row has the columns. Raises what the first page raises."""
-    first: Rows = await anext(pages, ())
+    try:
+        first = await anext(pages)
+    except StopAsyncIteration:
+        first = ()
     encode = encoder(form, columns)
 
     async def chunks() -> AsyncIterator[bytes]:
