@@ -1,6 +1,7 @@
 """An audit record: one answered call, on its way through the audit stream to ``audit_logs``."""
 
 import time
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -75,8 +76,18 @@ def encode_record_head(
     return _RECORD_OF_17 + _encoder.encode((*head, bytes_in, address, user_agent, request_id))[1:]
 
 
-def encode_record(head: bytes, status: int, error: str, bytes_out: int | None = None, calls: int = 1) -> bytes:
+def encode_record(head: bytes, status: int, error: str) -> bytes:
     """A whole record."""
+    return head + _outcome(status, error)
+
+
+@lru_cache(maxsize=256)
+def _outcome(status: int, error: str) -> bytes:
+    return _encoder.encode(status) + _encoder.encode(error)
+
+
+def encode_full_record(head: bytes, status: int, error: str, bytes_out: int | None, calls: int = 1) -> bytes:
+    """A whole record with what else is known."""
     tail = _encoder.encode((status, error, bytes_out, calls))[1:]
     return _RECORD_OF_19 + head[len(_RECORD_OF_17) :] + tail
 

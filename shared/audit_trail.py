@@ -6,7 +6,7 @@ import redis.asyncio
 from redis.exceptions import OutOfMemoryError, RedisError
 
 from shared.api_keys import ApiKey
-from shared.audit_record import encode_record, encode_record_head
+from shared.audit_record import encode_full_record, encode_record_head
 from shared.problems import Problem
 from shared.redis_functions import RedisFunction
 from shared.redis_keys import ShardKeys
@@ -47,7 +47,7 @@ class AuditTrail:
             facts.at_us, self._service, self._instance, client_id, key_id, facts.method, route, facts.path, facts.query,
             bytes_in, facts.address, facts.user_agent, facts.request_id,
         )  # fmt: skip
-        await self._write(audit_shard(client_id, self._shards), [encode_record(head, status, error, bytes_out)])
+        await self._write(audit_shard(client_id, self._shards), [encode_full_record(head, status, error, bytes_out)])
 
     async def record_refused(self, refused: dict[tuple[str, int, str], tuple[int, int]]) -> None:
         """Record how many calls of strangers were refused: address, status and error to first time (us) and number."""
@@ -56,7 +56,7 @@ class AuditTrail:
             head = encode_record_head(
                 first_us, self._service, self._instance, None, None, "", "unmatched", "", "", 0, address, "", ""
             )
-            records.append(encode_record(head, status, error, calls=calls))
+            records.append(encode_full_record(head, status, error, None, calls))
         await self._write(audit_shard(None, self._shards), records)
 
     async def _write(self, shard: int, records: list[bytes]) -> None:

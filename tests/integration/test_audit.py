@@ -346,11 +346,11 @@ def test_an_export_shows_a_reader_its_own_client_only(api: AnalyticsUnderTest) -
 
 
 def test_records_of_an_older_release_are_still_read() -> None:
-    from shared.audit_record import AuditRecord, decode_records, encode_record, encode_record_head
+    from shared.audit_record import AuditRecord, decode_records, encode_full_record, encode_record_head
 
     head = encode_record_head(1, "gateway", "g", "c", "k", "GET", "/", "/", "", 5, "::1", "ua", os.urandom(4).hex())
     older = head + b"\xcc\xc8" + b"\xa0"  # as the atomic function ends it: status 200, no error
-    newer = encode_record(head, 404, "not-found", 77, 3)
+    newer = encode_full_record(head, 404, "not-found", 77, 3)
     (first, second) = decode_records(b"\xdd\x00\x00\x00\x02" + older + newer)
     assert isinstance(first, AuditRecord)
     assert (first.status, first.bytes_out, first.calls) == (200, None, 1)
