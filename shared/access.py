@@ -31,10 +31,9 @@ from shared.key_ring import KeyRing, no_key
 from shared.problems import Problem
 from shared.redis_functions import RedisFunction
 from shared.redis_keys import ShardKeys
-from shared.request_facts import RequestFacts, audit_shard, read_facts
+from shared.request_facts import RequestFacts, audit_shard, key_of_subprotocols, read_facts
 from shared.stranger_limit import StrangerPolicy
 from shared.strangers import Strangers
-from shared.websocket_access import WebSocketCall
 
 DEFAULT_STRANGERS: Final = StrangerPolicy()
 
@@ -51,8 +50,6 @@ class AccessConfig:
     public_paths: frozenset[str] = field(default=frozenset())
     public_prefixes: tuple[str, ...] = ("/docs", "/redoc", "/openapi.json")
     body_timeout_seconds: float = 10.0
-    websocket_paths: frozenset[str] = field(default=frozenset())
-    """Where the application takes WebSockets; elsewhere the handshake is refused."""
     audit_backlog_limit: int = 2_000_000
     """Audit records that may wait in a stream."""
     strangers: StrangerPolicy = DEFAULT_STRANGERS
@@ -126,20 +123,36 @@ class AccessLayer:
             await self._send_problem(call, problem)
 
     async def _open_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """A handshake is a request: it is audited when it is accepted or refused, by what then was known."""
+        """A handshake is a request like any other: key, limit, and its record before the 101 or the refusal leaves.
+
+        The key may also come as the subprotocol ``weir.key.<KEY>``, for browsers set no headers. It is never ambient,
+        as a cookie is: a page of another origin that has no key gets nothing, so Origin is not looked at.
+        """
         call = _Call(read_facts({**scope, "method": "GET"}), scope, send)
-        websocket = WebSocketCall(call.facts, scope, receive, send)
-
-        async def record(status: int, error: str) -> None:
-            await self._write_record(call, status, error, None)
-
+        token = call.facts.token or key_of_subprotocols(scope.get("subprotocols", []))
         try:
-            await self._identify(call, call.facts.token or websocket.token)
-            if scope["path"] not in self._config.websocket_paths:
-                raise Problem("forbidden", "this path takes no WebSockets")
-            await websocket.serve(self._app, record)
+            await self._identify(call, token)
+            if call.api_key is None:
+                raise no_key()
+            await self._app(scope, receive, lambda message: self._send_handshake(call, message))
         except Problem as problem:
-            await websocket.refuse(problem, None if isinstance(problem, RecordedProblem) else record)
+            if call.started:
+                raise
+            await self._refuse_handshake(call, problem)
+
+    async def _send_handshake(self, call: _Call, message: Message) -> None:
+        if not call.started and message["type"] == "websocket.close":
+            raise Problem("not-found", "no such path takes WebSockets; /docs lists the calls")
+        if not call.started and message["type"] == "websocket.accept":
+            await self._write_record(call, 101, "", None)
+            call.started = True
+            request_id = (b"x-request-id", call.facts.request_id.encode())
+            message["headers"] = [*message.get("headers", []), *call.limit_headers, request_id]
+        await call.send(message)
+
+    async def _refuse_handshake(self, call: _Call, problem: Problem) -> None:
+        for message in await self._recorded_refusal(call, problem):
+            await call.send({**message, "type": f"websocket.{message['type']}"})
 
     async def _identify(self, call: _Call, token: str | None) -> None:
         """Find the caller's key and apply its limit, or that of callers without one. Raises Problem."""
@@ -199,6 +212,11 @@ class AccessLayer:
         await call.send(message)
 
     async def _send_problem(self, call: _Call, problem: Problem) -> None:
+        for message in await self._recorded_refusal(call, problem):
+            await call.send(message)
+
+    async def _recorded_refusal(self, call: _Call, problem: Problem) -> tuple[Message, Message]:
+        """The messages of a refusal whose record is written; of a 503 if it cannot be."""
         if not isinstance(problem, RecordedProblem):
             try:
                 body_bytes = len(problem.body(call.facts.request_id))
@@ -206,8 +224,7 @@ class AccessLayer:
             except Problem as unavailable:
                 problem = unavailable
         call.started = True
-        for message in problem_messages(problem, call.facts.request_id, call.limit_headers):
-            await call.send(message)
+        return problem_messages(problem, call.facts.request_id, call.limit_headers)
 
     async def _write_record(self, call: _Call, status: int, error: str, bytes_out: int | None) -> None:
         route = getattr(call.scope.get("route"), "path_format", "unmatched")

@@ -27,6 +27,8 @@ def install_problem_handlers(app: FastAPI, invalid: str = "invalid-query") -> No
 
     async def on_problem(request: Request, error: Exception) -> Response:
         assert isinstance(error, Problem)  # noqa: S101  registered for this type only
+        if request.scope["type"] == "websocket":
+            raise error  # before the handshake's end the layer answers it
         request.scope["state"]["problem"] = error.type
         headers = {name.decode(): value.decode() for name, value in problem_headers(error)}
         return Response(error.body(request.state.facts.request_id), error.status, headers)
