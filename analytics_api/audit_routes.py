@@ -3,7 +3,9 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
+from fastapi.responses import StreamingResponse
 
+from analytics_api.answer_models import AuditPage, FailedEventPage
 from analytics_api.audit_logs import COLUMNS, LogFilters, LogParameters, all_pages, page_values, query_values
 from analytics_api.cursor import filters_digest, next_cursor, open_page
 from analytics_api.export_stream import Format, export_answer
@@ -30,7 +32,7 @@ def audit_routes(reader: Reader) -> APIRouter:
     """The calls that tell what was done, and what went wrong."""
     router = APIRouter(prefix="/api/v1/audit", tags=["audit"])
 
-    @router.get("/logs", dependencies=[Depends(only_known(LogParameters))])
+    @router.get("/logs", response_model=AuditPage, dependencies=[Depends(only_known(LogParameters))])
     async def logs(api_key: Reading, parameters: Annotated[LogParameters, Query()]) -> Response:
         """Calls that either service answered, newest first. A record is here a moment after its answer left.
 
@@ -44,6 +46,7 @@ def audit_routes(reader: Reader) -> APIRouter:
 
     @router.get(
         "/export",
+        response_class=StreamingResponse,
         dependencies=[Depends(only_known(ExportParameters))],
         responses={200: {"content": {"application/x-ndjson": {}, "text/csv": {}}}},
     )
@@ -53,7 +56,9 @@ def audit_routes(reader: Reader) -> APIRouter:
         values = query_values(parameters, client_id)
         return await export_answer(all_pages(reader, parameters, values), COLUMNS, parameters.format, "audit")
 
-    @router.get("/failed-events", dependencies=[Depends(only_known(FailedEventParameters))])
+    @router.get(
+        "/failed-events", response_model=FailedEventPage, dependencies=[Depends(only_known(FailedEventParameters))]
+    )
     async def failed_events(api_key: Reading, parameters: Annotated[FailedEventParameters, Query()]) -> Response:
         """Events that were given up, the latest failure first; the call for one event has its payload."""
         filters = {**parameters.model_dump(), "client_id": visible_client(api_key, parameters.client_id)}

@@ -6,6 +6,7 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from shared.answers import problem_headers
 from shared.bounded_body import MAX_BODY_BYTES
@@ -13,6 +14,7 @@ from shared.problems import FieldError, Problem
 
 log = structlog.get_logger()
 
+_METHODS: Final = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 _TYPES: Final = {404: "not-found", 405: "method-not-allowed", 408: "body-timeout", 413: "too-large"}
 _DETAILS: Final = {
     404: "no such path; /docs lists the calls",
@@ -39,7 +41,8 @@ def install_problem_handlers(app: FastAPI, invalid: str = "invalid-query") -> No
 
     async def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101
-        return await on_problem(request, _from_http(error))
+        allowed = _methods_of_path(request) if error.status_code == 405 else ""
+        return await on_problem(request, _from_http(error, allowed))
 
     async def on_failure(request: Request, error: Exception) -> Response:
         request_id = request.state.facts.request_id
@@ -64,7 +67,14 @@ def _invalid(type_: str, error: RequestValidationError) -> Problem:
     return Problem(type_, f"{len(errors)} value(s) of the request are invalid", errors=errors)
 
 
-def _from_http(error: HTTPException) -> Problem:
-    headers = list((error.headers or {}).items())
+def _methods_of_path(request: Request) -> str:
+    """What Allow says: the methods of all routes of this path, where Starlette names those of the first alone."""
+    scopes = ({**request.scope, "method": method} for method in _METHODS)
+    served = (any(route.matches(scope)[0] is Match.FULL for route in request.app.routes) for scope in scopes)
+    return ", ".join(method for method, is_served in zip(_METHODS, served, strict=True) if is_served)
+
+
+def _from_http(error: HTTPException, allowed: str) -> Problem:
+    headers = [("Allow", allowed)] if allowed else list((error.headers or {}).items())
     detail = _DETAILS.get(error.status_code, "the request is refused")
     return Problem(_TYPES.get(error.status_code, "bad-request"), detail, headers=headers)
