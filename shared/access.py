@@ -129,9 +129,9 @@ class AccessLayer:
         as a cookie is: a page of another origin that has no key gets nothing, so Origin is not looked at.
         """
         call = _Call(read_facts({**scope, "method": "GET"}), scope, send)
-        token = call.facts.token or key_of_subprotocols(scope.get("subprotocols", []))
+        call.facts.token = call.facts.token or key_of_subprotocols(scope.get("subprotocols", []))
         try:
-            await self._identify(call, token)
+            await self._identify(call, call.facts.token)
             if call.api_key is None:
                 raise no_key()
             await self._app(scope, receive, lambda message: self._send_handshake(call, message))

@@ -22,6 +22,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "load": ("deploy.cli.load", "Send events and measure what becomes of them."),
     "failed": ("deploy.cli.failed", "See failed events, put them back, or let them go."),
     "streams": ("deploy.cli.streams", "Show length, lag and age of the streams."),
+    "top": ("deploy.cli.top", "Show what flows, waits and works, anew each second."),
+    "tail": ("deploy.cli.tail", "Show events as they are accepted."),
     "reconcile": ("deploy.cli.reconcile", "Prove that nothing is lost and nothing twice."),
     "partitions": ("deploy.cli.partitions", "See, make and drop the days that rows are kept in."),
     "retention": ("deploy.cli.retention", "Drop what is past its retention, or say what that would be."),
