@@ -161,9 +161,11 @@ class AuditRecordAnswer(_Answer):
     error: str | None
     duration_ms: float
     bytes_in: int
+    bytes_out: int | None
     address: str
     user_agent: str
     request_id: str
+    calls: int
 
 
 class AuditPage(_Answer):

@@ -21,11 +21,12 @@ from analytics_api.metrics import AnalyticsMetrics
 from analytics_api.processing_routes import processing_routes
 from analytics_api.queue_routes import queue_routes
 from analytics_api.reader import Reader
-from shared.access import AccessConfig, AccessLayer, install_problem_handlers
+from shared.access import AccessConfig, AccessLayer
 from shared.answers import AsgiApp
 from shared.home_page import HOME_PATH, home_routes
 from shared.key_ring import KeyRing
 from shared.openapi_access import documented
+from shared.problem_handlers import install_problem_handlers
 
 PUBLIC_PATHS: Final = frozenset((HOME_PATH, "/healthz", "/readyz", "/api/v1/health", "/metrics")) | dashboard.PATHS
 
@@ -70,6 +71,13 @@ def build_app(
     app.include_router(home_routes("/dashboard"))
     app.openapi = documented(app, PUBLIC_PATHS, {}, "invalid-query", ["query-timeout"])  # type: ignore[method-assign]  # FastAPI's documented way
     access = AccessConfig(
-        "analytics", config.instance, config.shards, config.rate_limit, config.window_seconds, PUBLIC_PATHS
+        "analytics",
+        config.instance,
+        config.shards,
+        config.rate_limit,
+        config.window_seconds,
+        PUBLIC_PATHS,
+        audit_backlog_limit=config.backlog_limit_records,
+        strangers=config.strangers,
     )
     return measured(AccessLayer(app, access, key_ring, client), metrics)
