@@ -5,13 +5,16 @@ from io import StringIO
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import AfterValidator, Field
 
 from analytics_api.calendar_buckets import Interval, zone_names
 from analytics_api.event_counts import CountQuestion, CountRow, count_events
 from analytics_api.json_answer import json_answer
 from analytics_api.parameters import EventType, RangeParameters, only_known
+from analytics_api.queries.payload_path import PREFIX
+from analytics_api.queries.query_form import PayloadField
+from analytics_api.queries.query_routes import answer_by_type
 from analytics_api.reader import Reader
 from analytics_api.tenancy import Reading, visible_client
 from analytics_api.time_range import resolve_range
@@ -42,19 +45,25 @@ class CountParameters(RangeParameters):
         "event_type"
     )
     format: Literal["json", "csv"] = "json"
+    count_unique: PayloadField | None = None
 
 
 def count_routes(reader: Reader, max_rows: int) -> APIRouter:
     """The calls that answer counts."""
     router = APIRouter(prefix="/api/v1/analytics", tags=["analytics"])
 
-    @router.get("/events-by-type", dependencies=[Depends(only_known(CountParameters))])
-    async def events_by_type(api_key: Reading, parameters: Annotated[CountParameters, Query()]) -> Response:
+    @router.get("/events-by-type", dependencies=[Depends(only_known(CountParameters, PREFIX))])
+    async def events_by_type(
+        request: Request, api_key: Reading, parameters: Annotated[CountParameters, Query()]
+    ) -> Response:
         """Stored events by type, by `occurred_at`: exact to the microsecond at both ends of the range.
 
         With `interval` a series without holes: each group in each bucket that shares a moment with the range, named
-        by its first moment in `tz`. `source` tells whether the answer is from rollups alone.
+        by its first moment in `tz`. `source` tells whether the answer is from rollups alone. With `count_unique` or
+        `payload.…` filters events are read, as by `/api/v1/analytics/query`.
         """
+        if parameters.count_unique or any(name.startswith(PREFIX) for name in request.query_params):
+            return await answer_by_type(reader, max_rows, api_key, request)
         groups = parameters.group_by.split(",")
         question = CountQuestion(
             asked=resolve_range(parameters.from_, parameters.to),

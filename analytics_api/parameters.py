@@ -73,9 +73,11 @@ class PageParameters(RangeParameters):
     cursor: Cursor | None = None
 
 
-def only_known(model: type[BaseModel], prefix: str | None = None) -> Callable[[Request], Awaitable[None]]:
-    """A dependency that refuses parameters that ``model`` has not (names that begin with ``prefix`` excepted), and
-    one given twice. Raises Problem invalid-query, which names what is allowed.
+def only_known(
+    model: type[BaseModel], prefix: str | None = None, pattern: re.Pattern[str] | None = None
+) -> Callable[[Request], Awaitable[None]]:
+    """A dependency that refuses parameters that ``model`` has not (but names that begin with ``prefix``, or are of the
+    ``pattern``), and one given twice. Raises Problem invalid-query, which names what is allowed.
     """
     known = [field.alias or name for name, field in model.model_fields.items()]
     allowed = ", ".join(sorted(known)) + (f", {prefix}…" if prefix else "") or "none"
@@ -85,7 +87,7 @@ def only_known(model: type[BaseModel], prefix: str | None = None) -> Callable[[R
         for name in (name for name, _ in request.query_params.multi_items()):
             if prefix and name.startswith(prefix):
                 continue
-            if name not in known:
+            if name not in known and not (pattern and pattern.fullmatch(name)):
                 errors.append(FieldError("/query", f"a parameter is unknown; allowed are: {allowed}"))
             elif name in seen:
                 errors.append(FieldError(f"/query/{name}", "is given more than once"))

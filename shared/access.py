@@ -78,6 +78,10 @@ class _Call:
     refused_audit: bool = False
 
 
+class _RefusedError(Exception):
+    """The answer was replaced, for its audit record could not be written."""
+
+
 class AccessLayer:
     """Wraps an application; lifespan passes through.
 
@@ -111,6 +115,8 @@ class AccessLayer:
                 await self._limit(call, call.api_key)
             bounded = _bounded(receive, self._config.body_timeout_seconds)
             await self._app(scope, bounded, lambda message: self._send(call, message))
+        except _RefusedError:
+            return
         except Problem as problem:
             if call.started:
                 raise
@@ -149,6 +155,8 @@ class AccessLayer:
 
     async def _send(self, call: _Call, message: Message) -> None:
         if call.refused_audit:
+            if message.get("more_body"):
+                raise _RefusedError  # ends what makes the rest of a long answer that nobody gets
             return
         if message["type"] == "http.response.start":
             try:
