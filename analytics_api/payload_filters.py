@@ -86,7 +86,7 @@ def _comparison(name: str, value: object, *, is_text: bool) -> Comparison:
     keys = tuple(part.key for part in parts)
     match operator:
         case Operator.EXISTS:
-            return Comparison(keys, operator, wanted=_boolean(value))
+            return Comparison(keys, operator, wanted=_flag(value, is_text=is_text))
         case Operator.IN:
             return Comparison(keys, operator, tuple(map(_operand, _values(value, is_text=is_text))))
         case Operator.EQUAL:
@@ -94,12 +94,11 @@ def _comparison(name: str, value: object, *, is_text: bool) -> Comparison:
     return Comparison(keys, operator, (_bound(value),))
 
 
-def _boolean(value: object) -> bool:
-    if value in (True, "true"):
-        return True
-    if value in (False, "false"):
-        return False
-    raise ValueError("'exists' must be true or false")
+def _flag(value: object, *, is_text: bool) -> bool:
+    flag = {"true": True, "false": False}.get(str(value)) if is_text else value
+    if not isinstance(flag, bool):
+        raise ValueError("'exists' must be true or false")
+    return flag
 
 
 def _values(value: object, *, is_text: bool) -> list[Any]:

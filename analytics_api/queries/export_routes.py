@@ -6,7 +6,6 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
 
 from analytics_api.event_lookup import EventLookup
-from analytics_api.event_routes import EventParameters
 from analytics_api.json_answer import json_answer
 from analytics_api.parameters import EventType, RangeParameters, only_known
 from analytics_api.payload_filters import read_payload_filters
@@ -49,13 +48,13 @@ class ExportParameters(RangeParameters):
 def export_routes(reader: Reader, lookup: EventLookup, slots: ExportSlots) -> APIRouter:
     """The call that answers any number of events in one stream."""
     router = APIRouter(prefix="/api/v1/events", tags=["events"])
-    known_of_export = only_known(ExportParameters, PREFIX)
-    known_of_event = only_known(EventParameters)
 
-    async def known(request: Request) -> None:
-        await (known_of_export if "format" in request.query_params else known_of_event)(request)
-
-    @router.get(f"/{_PATH}", dependencies=[Depends(known)], response_class=Response, responses=_RESPONSES)
+    @router.get(
+        f"/{_PATH}",
+        dependencies=[Depends(only_known(ExportParameters, PREFIX))],
+        response_class=Response,
+        responses=_RESPONSES,
+    )
     async def export(request: Request, api_key: Reading, parameters: Annotated[ExportParameters, Query()]) -> Response:
         """All stored events of a range, from one snapshot, as they are read; with the filters of the list.
 

@@ -11,7 +11,7 @@ format                             json or csv
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StrictInt, StringConstraints, WithJsonSchema
 
 from analytics_api.calendar_buckets import Interval, zone_names
 from analytics_api.parameters import EventType, RangeParameters
@@ -107,6 +107,7 @@ class QueryForm(RangeParameters):
 class QueryBody(QueryForm):
     """A question as a JSON body: ``filter`` nests."""
 
+    top: Annotated[StrictInt | None, Field(ge=1, le=MAX_TOP, description="As in the query string.")] = None
     filter: Annotated[
         dict[str, Any] | None,
         Field(

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, StringConstraints
 
 from analytics_api.parameters import EventType, RangeParameters
 from analytics_api.queries.payload_path import keys_of
@@ -41,7 +41,7 @@ class FunnelBody(RangeParameters):
     model_config = ConfigDict(extra="forbid")
 
     by: Key
-    window_seconds: Annotated[int, Field(ge=1, le=MAX_WINDOW_SECONDS)] = 86_400
+    window_seconds: Annotated[StrictInt, Field(ge=1, le=MAX_WINDOW_SECONDS)] = 86_400
     steps: Annotated[list[Selection], Field(min_length=2, max_length=MAX_STEPS)]
     format: Answer = "json"
 

@@ -43,7 +43,8 @@ def fresh(api: AnalyticsUnderTest, events: list[SeedEvent]) -> None:
 # Payloads as text: JSON has numbers that Python's floats have not.
 VALUES = st.sampled_from(
     ["1", "1.0", "2", "-7.25", "0.1", "1e3", "1e400", "-1e5000", '"1"', '"x"', '"=x"', '"true"', "true", "false",
-     "null", "[1, 2]", '{"a": 1}', '"2026-03-10T12:00:00Z"', '"2026-03-10T13:30:00+02:00"', '"2026-02-30T12:00:00Z"', '""']
+     "null", "[1, 2]", '{"a": 1}', '""', '"2026-03-10T12:00:00Z"', '"2026-03-10T13:30:00+02:00"',
+     '"2026-02-30T12:00:00Z"']
 )  # fmt: skip
 NAMES = st.sampled_from(["v", "w", "a.b", "gt"])
 PAYLOADS = st.builds(
