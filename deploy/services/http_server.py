@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import gc
+import resource
 import signal
 from collections.abc import Coroutine, Iterator
 from math import ceil
-from typing import Any
+from typing import Any, Final
 
 import uvicorn
 import uvloop
@@ -13,6 +15,8 @@ import uvloop
 from deploy.services.http_protocol import timely_protocol
 from shared.answers import AsgiApp
 from shared.settings import Settings
+
+_FILES_OF_OURS: Final = 256
 
 
 class _Server(uvicorn.Server):
@@ -35,7 +39,7 @@ async def serve(app: AsgiApp, settings: Settings, host: str, port: int) -> None:
             host=host,
             port=port,
             loop="uvloop",
-            http=timely_protocol(settings.body_timeout_seconds),
+            http=timely_protocol(settings.body_timeout_seconds, _allow_connections(settings.max_connections)),
             log_config=None,
             access_log=False,
             server_header=False,
@@ -44,7 +48,28 @@ async def serve(app: AsgiApp, settings: Settings, host: str, port: int) -> None:
             timeout_graceful_shutdown=ceil(settings.drain_seconds),
         )
     )
+    _calm_collector()
     await server.serve()
+
+
+def _allow_connections(wanted: int) -> int:
+    """So many connections, or as many as the process may have files open, less those it needs itself."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = wanted + _FILES_OF_OURS
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return wanted if soft == resource.RLIM_INFINITY else max(min(wanted, soft - _FILES_OF_OURS), 1)
+
+
+def _calm_collector() -> None:
+    """Let the collector look at what start-up made no more, and at the rest seldom.
+
+    Requests make few cycles; at Python's 700 allocations a look it costs them 5 %.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
