@@ -24,17 +24,16 @@ class ParquetFormat:
 
     def __init__(self) -> None:
         self._written = BytesIO()
-        self._rows: list[Row] = []
-        self._kept_bytes = 0
+        self._kept: list[pa.RecordBatch] = []
         self._writer = pq.ParquetWriter(pa.PythonFile(_Sink(self._written), mode="w"), _SCHEMA, compression="zstd")
 
     def head(self) -> bytes:
         return self._taken()
 
     def page(self, rows: list[Row]) -> bytes:
-        self._rows += rows
-        self._kept_bytes += sum(len(row["payload"]) + len(row["context"]) for row in rows)
-        if len(self._rows) >= _GROUP_ROWS or self._kept_bytes >= _GROUP_BYTES:
+        columns = [[row[name] for row in rows] for name in COLUMNS]
+        self._kept.append(pa.record_batch(columns, schema=_SCHEMA))
+        if sum(batch.num_rows for batch in self._kept) >= _GROUP_ROWS or self._kept_bytes() >= _GROUP_BYTES:
             self._write_group()
         return self._taken()
 
@@ -44,10 +43,14 @@ class ParquetFormat:
         return self._taken()
 
     def _write_group(self) -> None:
-        if self._rows:
-            columns = {name: [row[name] for row in self._rows] for name in COLUMNS}
-            self._writer.write_table(pa.table(columns, schema=_SCHEMA), row_group_size=len(self._rows))
-        self._rows, self._kept_bytes = [], 0
+        if self._kept:
+            group = pa.Table.from_batches(self._kept)
+            self._kept = []
+            self._writer.write_table(group, row_group_size=group.num_rows)
+
+    def _kept_bytes(self) -> int:
+        total: int = sum(batch.nbytes for batch in self._kept)
+        return total
 
     def _taken(self) -> bytes:
         piece = self._written.getvalue()

@@ -43,9 +43,9 @@ def any_sql(expressions: Iterable[sql.Composable]) -> sql.Composable:
 
 
 def key_sql(by: str, bindings: Bindings) -> sql.Composable:
-    """Whose event it is, as jsonb; NULL where it has no simple value there."""
+    """Whose event it is, as text; NULL where it has no simple value there."""
     if by == "client_id":
-        return sql.SQL("to_jsonb(client_id)")
+        return sql.SQL("client_id")
     return simple_sql(sql.SQL("payload #> {}::text[]").format(bindings.bind(keys_of(by))))
 
 

@@ -16,8 +16,8 @@ _NUMBER: Final[LiteralString] = (
     "CASE WHEN abs(({0})::numeric) <= 1e100 THEN trim_scale(round(({0})::numeric, 100)) END END"
 )
 _SIMPLE: Final[LiteralString] = (
-    "CASE jsonb_typeof({0}) WHEN 'string' THEN {0} WHEN 'boolean' THEN {0} "
-    "WHEN 'number' THEN to_jsonb(" + _NUMBER + ") END"
+    "CASE jsonb_typeof({0}) WHEN 'string' THEN ({0})::text WHEN 'boolean' THEN ({0})::text "
+    "WHEN 'number' THEN (" + _NUMBER + ')::text END COLLATE "C"'
 )
 _GROUP: Final[LiteralString] = (
     "coalesce(CASE jsonb_typeof({0}) WHEN 'string' THEN to_jsonb(left({0} #>> '{{}}', 256)) WHEN 'boolean' THEN {0} "
@@ -31,7 +31,7 @@ def number_sql(value: sql.Composable) -> sql.Composable:
 
 
 def simple_sql(value: sql.Composable) -> sql.Composable:
-    """A jsonb expression if it is simple; else NULL."""
+    """A jsonb expression as its JSON text if it is simple, else NULL. Equal values have equal texts."""
     return sql.SQL(_SIMPLE).format(value)
 
 
