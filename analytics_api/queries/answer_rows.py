@@ -100,5 +100,7 @@ def _only_group(question: Question) -> Group:
 
 def too_many_rows(max_rows: int) -> Problem:
     """The answer would be too large."""
-    detail = f"the answer would have more than {max_rows} rows: narrow 'from' and 'to', or give 'interval' or 'top'"
+    detail = (
+        f"the answer would have more than {max_rows} rows: narrow 'from' and 'to', take a longer 'interval', or 'top'"
+    )
     return Problem("invalid-query", detail, errors=[FieldError("/query/interval", detail)])
