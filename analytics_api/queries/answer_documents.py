@@ -34,8 +34,8 @@ def answer_json(question: Question, measured: Measured) -> Response:
 def answer_csv(question: Question, measured: Measured) -> Response:
     """The rows; with a previous period, a first column ``period`` tells whose they are."""
     periods = {"present": measured.present} | ({} if measured.previous is None else {"previous": measured.previous})
-    head = [*question.groups, *(["bucket"] if question.interval else []), *question.names]
-    head += ["rest"] if question.top is not None else []
+    head = [*question.groups, *([] if question.top is None else ["rest_of"])]
+    head += [*(["bucket"] if question.interval else []), *question.names]
     rows: list[list[Any]] = [["period", *head] if question.compares else head]
     for period, measured_range in periods.items():
         for line in measured_range.lines:
@@ -56,27 +56,28 @@ def _range_document(question: Question, measured: MeasuredRange) -> dict[str, An
 
 def _row(question: Question, line: Line) -> dict[str, Any]:
     row: dict[str, Any] = {name: _named(line, name) for name in question.groups}
+    if question.top is not None:
+        row["rest_of"] = line.group.rest_of
     if line.bucket is not None:
         row["bucket"] = local(line.bucket, question)
-    row |= {name: as_json(value) for name, value in line.values.items()}
-    return row | ({"rest": True} if line.group.is_rest else {})
+    return row | {name: as_json(value) for name, value in line.values.items()}
 
 
 def _named(line: Line, name: str) -> Any:
-    if line.group.is_rest:
+    if line.group.rest_of:
         return None
     return getattr(line.group, name) if name in GROUPS else orjson.Fragment(line.group.value)
 
 
 def _cells(question: Question, line: Line) -> list[Any]:
     cells: list[Any] = [_named_cell(line, name) for name in question.groups]
+    cells += [] if question.top is None else [line.group.rest_of]
     cells += [] if line.bucket is None else [local(line.bucket, question)]
-    cells += [line.values[name] for name in question.names]
-    return cells + ([] if question.top is None else ["true" if line.group.is_rest else "false"])
+    return cells + [line.values[name] for name in question.names]
 
 
 def _named_cell(line: Line, name: str) -> Any:
-    if line.group.is_rest:
+    if line.group.rest_of:
         return None
     if name in GROUPS:
         return safe_text(getattr(line.group, name))

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from analytics_api.queries.measures import of_nothing
 from analytics_api.queries.question import Question
@@ -12,15 +12,15 @@ from shared.problems import FieldError, Problem
 
 
 class Group(NamedTuple):
-    """What a row is about. ``value`` is the JSON text of a payload field; parts that were not asked for are ''."""
+    """What a row is about. ``value`` is the JSON text of a payload field; parts that were not asked for are ''.
 
-    is_rest: bool = False
+    ``rest_of`` tells how many groups the rest stands for; 0 is a group of its own.
+    """
+
+    rest_of: int = 0
     event_type: str = ""
     client_id: str = ""
     value: str = "null"
-
-
-REST: Final = Group(is_rest=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def groups_of(question: Question, periods: Iterable[Period]) -> list[Group]:
         counts[_only_group(question)] = 0
     if question.interval is not None:
         return sorted(counts)
-    return sorted(counts, key=lambda group: (group.is_rest, -counts[group], group))
+    return sorted(counts, key=lambda group: (group.rest_of, -counts[group], group))
 
 
 def lines(question: Question, period: Period, groups: list[Group], max_rows: int) -> list[Line]:

@@ -9,7 +9,7 @@ from psycopg import sql
 
 from analytics_api.calendar_buckets import bucket_starts
 from analytics_api.event_counts import CountQuestion, EventCounts, count_events
-from analytics_api.queries.answer_rows import REST, Cell, Group, Line, Period, groups_of, lines, too_many_rows
+from analytics_api.queries.answer_rows import Cell, Group, Line, Period, groups_of, lines, too_many_rows
 from analytics_api.queries.bindings import Bindings
 from analytics_api.queries.conditions import condition_sql
 from analytics_api.queries.measures import FieldUse, Measure, aggregate_sql
@@ -115,13 +115,15 @@ def _cells_of_counts(question: Question, period: Period, counts: EventCounts) ->
 
 def _fold_rest(top: int, periods: list[Period]) -> None:
     ranks: dict[Group, int] = {}
-    for cell in periods[0].cells:
-        ranks[cell.group] = ranks.get(cell.group, 0) + cell.values["count"]
+    for number, period in enumerate(periods):
+        for cell in period.cells:
+            ranks[cell.group] = ranks.get(cell.group, 0) + (cell.values["count"] if number == 0 else 0)
     kept = set(sorted(ranks, key=lambda group: (-ranks[group], group))[:top])
+    rest = Group(rest_of=len(ranks) - len(kept))
     for period in periods:
         folded: dict[tuple[Group, int], int] = {}
         for cell in period.cells:
-            place = (cell.group if cell.group in kept else REST, cell.bucket)
+            place = (cell.group if cell.group in kept else rest, cell.bucket)
             folded[place] = folded.get(place, 0) + cell.values["count"]
         period.cells = [Cell(group, bucket, {"count": count}) for (group, bucket), count in folded.items()]
 
@@ -160,7 +162,8 @@ async def _measure(
 
 
 def _cell(question: Question, row: Row, bucket: int) -> Cell:
-    group = REST if row["is_rest"] else Group(False, row["event_type"], row["client_id"], row["value"])
+    named = (row["event_type"], row["client_id"], row["value"])
+    group = Group(row["rest_of"]) if row["rest_of"] else Group(0, *named)
     measured = {measure.name: row[f"measure_{number}"] for number, measure in enumerate(question.measures)}
     return Cell(group, bucket, {"count": row["count"], **measured})
 

@@ -51,9 +51,13 @@ def _split(value: Any) -> Any:
 
 
 def _known_groups(names: tuple[str, ...]) -> tuple[str, ...]:
+    if names == ("none",):
+        return ()
     fields = [name for name in names if name not in GROUPS]
     if len(set(names)) != len(names) or not all(name.startswith(PREFIX) for name in fields) or len(fields) > 1:
-        raise ValueError("must be of event_type, client_id and one payload.<path>, each once, separated by commas")
+        raise ValueError(
+            "must be of event_type, client_id and one payload.<path>, each once, separated by commas; or none"
+        )
     for name in fields:
         keys_of(name)
     return names

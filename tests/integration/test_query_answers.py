@@ -139,10 +139,13 @@ def test_a_breakdown_has_the_largest_and_the_rest(
     answer = post(api, body | ({"compare": "previous"} if compare else {}))
     present = in_range(events + earlier)
     counts = Counter(simple(at_path(event, ["v"])) for event in present)
-    rows = [row for row in answer["rows"] if "rest" not in row]
+    rows = [row for row in answer["rows"] if not row["rest_of"]]
     kept = [simple(row["payload.v"]) for row in rows]
-    numbers = [counts[value] for value in kept]
-    assert numbers == sorted(counts.values(), reverse=True)[:top] == [row["count"] for row in rows]
+    numbers = [counts[value] for value in kept]  # zero for those of the time before alone
+    assert numbers == [row["count"] for row in rows]
+    assert [number for number in numbers if number] == sorted(counts.values(), reverse=True)[:top]
+    groups = {simple(at_path(event, ["v"])) for event in present + compare * in_range(events + earlier, back=1)}
+    assert len(kept) + sum(row["rest_of"] for row in answer["rows"]) == len(groups)
     for period, own in (("rows", present), ("previous", in_range(events + earlier, back=1))):
         if period == "previous" and not compare:
             continue
@@ -152,7 +155,7 @@ def test_a_breakdown_has_the_largest_and_the_rest(
             value = simple(at_path(event, ["v"]))
             folded["rest" if value not in kept else value].append(event)
         for row in measured_rows:
-            group = folded.pop("rest" if row.get("rest") else simple(row["payload.v"]), [])
+            group = folded.pop("rest" if row["rest_of"] else simple(row["payload.v"]), [])
             assert row["count"] == len(group)
             assert row["count_unique"] == len({simple(at_path(event, ["w"])) for event in group} - {None})
         assert not any(folded.values())
@@ -206,7 +209,7 @@ def test_a_query_string_and_a_body_ask_the_same(api: AnalyticsUnderTest) -> None
     assert answer["total"] == 15
     rest = answer["rows"][-1]
     assert float(rest.pop("p99.5")) == pytest.approx(18.94)
-    assert rest == {"event_type": None, 'payload."a.b"': None, "count": 13, "count_unique": 3, "rest": True}
+    assert rest == {"event_type": None, 'payload."a.b"': None, "count": 13, "count_unique": 3, "rest_of": 13}
 
 
 def test_events_by_type_counts_uniques_too(api: AnalyticsUnderTest) -> None:

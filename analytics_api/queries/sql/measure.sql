@@ -13,7 +13,7 @@ WITH picked AS (
       AND (%(event_type)s::text IS NULL OR event_type = %(event_type)s)
       AND {conditions}
 )
-SELECT event_type, client_id, value::text AS value, false AS is_rest, bucket, count(*) AS count{aggregates}
+SELECT event_type, client_id, value::text AS value, 0 AS rest_of, bucket, count(*) AS count{aggregates}
 FROM picked
 GROUP BY picked.event_type, picked.client_id, picked.value, bucket
 LIMIT %(row_limit)s

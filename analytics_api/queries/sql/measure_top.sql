@@ -1,4 +1,5 @@
--- As measure.sql, but only the groups of most events are told apart; all others are one group, the rest.
+-- As measure.sql, but only the groups of most events are told apart; all others are one group, the rest, which tells how many
+-- groups it stands for.
 -- Parameters: also top; present, the first bucket of the period that ranks the groups.
 -- Ties: event_type, client_id, then the value's text, ascending by code points.
 WITH picked AS MATERIALIZED (
@@ -10,17 +11,17 @@ WITH picked AS MATERIALIZED (
       AND (%(event_type)s::text IS NULL OR event_type = %(event_type)s)
       AND {conditions}
 ), ranked AS (
-    SELECT event_type, client_id, value, true AS is_ranked
+    SELECT event_type, client_id, value, count(*) OVER () AS all_groups
     FROM picked
-    WHERE bucket >= %(present)s
     GROUP BY event_type, client_id, value
-    ORDER BY count(*) DESC, event_type, client_id, value::text COLLATE "C"
+    ORDER BY count(*) FILTER (WHERE bucket >= %(present)s) DESC, event_type, client_id, value::text COLLATE "C"
     LIMIT %(top)s
 )
-SELECT ranked.event_type, ranked.client_id, ranked.value::text AS value, ranked.is_ranked IS NULL AS is_rest, bucket,
-       count(*) AS count{aggregates}
+SELECT ranked.event_type, ranked.client_id, ranked.value::text AS value,
+       CASE WHEN ranked.all_groups IS NULL THEN (SELECT max(all_groups) FROM ranked) - %(top)s::int ELSE 0 END AS rest_of,
+       bucket, count(*) AS count{aggregates}
 FROM picked
 LEFT JOIN ranked ON ranked.event_type = picked.event_type AND ranked.client_id = picked.client_id
     AND ranked.value = picked.value
-GROUP BY ranked.event_type, ranked.client_id, ranked.value, ranked.is_ranked, bucket
+GROUP BY ranked.event_type, ranked.client_id, ranked.value, ranked.all_groups, bucket
 LIMIT %(row_limit)s
