@@ -14,10 +14,10 @@ import csv
 from collections.abc import Iterable
 from typing import Any, Final
 
-from analytics_api.parameters import parse_time
 from analytics_api.queries.conditions import NUMBER, AllOf, AnyOf, Comparison, Condition, Operand, Operator
 from analytics_api.queries.payload_path import PREFIX, check_storable, split_path
 from shared.problems import FieldError, Problem
+from shared.rfc_3339 import parse_time
 
 MAX_FILTERS: Final = 32
 MAX_VALUES: Final = 100

@@ -12,7 +12,7 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
-from analytics_api.parameters import parse_time
+from shared.rfc_3339 import parse_time
 from tests.analytics_seed import SeedEvent
 
 LARGEST = Decimal("1e100")

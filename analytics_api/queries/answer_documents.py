@@ -1,7 +1,7 @@
 """Answers as JSON and as CSV."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from fastapi import Response
@@ -13,6 +13,9 @@ from analytics_api.queries.event_measures import Measured, MeasuredRange
 from analytics_api.queries.measures import as_json
 from analytics_api.queries.query_form import GROUPS
 from analytics_api.queries.question import Question
+
+CSV_TOO: Final[dict[int | str, dict[str, Any]]] = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
+"""What routes say of their second format."""
 
 
 def answer_json(question: Question, measured: Measured) -> Response:

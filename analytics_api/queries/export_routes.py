@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
 
+from analytics_api.answer_models import EventAnswer
 from analytics_api.event_lookup import EventLookup
 from analytics_api.json_answer import json_answer
 from analytics_api.parameters import EventType, RangeParameters, only_known
@@ -52,7 +53,7 @@ def export_routes(reader: Reader, lookup: EventLookup, slots: ExportSlots) -> AP
     @router.get(
         f"/{_PATH}",
         dependencies=[Depends(only_known(ExportParameters, PREFIX))],
-        response_class=Response,
+        response_model=EventAnswer,
         responses=_RESPONSES,
     )
     async def export(request: Request, api_key: Reading, parameters: Annotated[ExportParameters, Query()]) -> Response:

@@ -6,8 +6,9 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Body, Depends, Query, Request, Response
 from pydantic import ValidationError
 
+from analytics_api.answer_models import QueryAnswer
 from analytics_api.parameters import only_known
-from analytics_api.queries.answer_documents import answer_csv, answer_json
+from analytics_api.queries.answer_documents import CSV_TOO, answer_csv, answer_json
 from analytics_api.queries.event_measures import measure_events
 from analytics_api.queries.measures import PERCENTILE
 from analytics_api.queries.payload_path import PREFIX
@@ -54,7 +55,12 @@ def query_routes(reader: Reader, max_rows: int) -> APIRouter:
         measured = await measure_events(reader, question, max_rows)
         return answer_csv(question, measured) if format_ == "csv" else answer_json(question, measured)
 
-    @router.get("/query", dependencies=[Depends(only_known(QueryForm, PREFIX, PERCENTILE))])
+    @router.get(
+        "/query",
+        response_model=QueryAnswer,
+        responses=CSV_TOO,
+        dependencies=[Depends(only_known(QueryForm, PREFIX, PERCENTILE))],
+    )
     async def query(request: Request, api_key: Reading, form: Annotated[QueryForm, Query()]) -> Response:
         """Measures of stored events, by `occurred_at`: `count`, and uniques, sums, averages, extremes and percentiles
         of a payload field; filtered, in groups, in buckets without holes, beside the period before.
@@ -68,7 +74,7 @@ def query_routes(reader: Reader, max_rows: int) -> APIRouter:
         extras = _beyond(QueryForm, request.query_params.multi_items())
         return await answer(read_question(form, client_id, extras, "/query"), form.format)
 
-    @router.post("/query")
+    @router.post("/query", response_model=QueryAnswer, responses=CSV_TOO)
     async def post_query(
         api_key: Reading,
         form: Annotated[QueryBody, Body(openapi_examples=_EXAMPLES)],

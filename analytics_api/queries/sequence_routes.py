@@ -6,9 +6,10 @@ from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Body, Response
 
+from analytics_api.answer_models import FunnelAnswer, RetentionAnswer
 from analytics_api.calendar_buckets import Interval
 from analytics_api.json_answer import json_answer
-from analytics_api.queries.answer_documents import csv_response
+from analytics_api.queries.answer_documents import CSV_TOO, csv_response
 from analytics_api.queries.csv_lines import safe_text
 from analytics_api.queries.funnel import Funnel, FunnelQuestion, measure_funnel
 from analytics_api.queries.retention import Retention, RetentionQuestion, measure_retention
@@ -55,7 +56,7 @@ def sequence_routes(reader: Reader, max_picked: int) -> APIRouter:
     """The calls that answer what follows what."""
     router = APIRouter(prefix="/api/v1/analytics", tags=["analytics"])
 
-    @router.post("/funnel")
+    @router.post("/funnel", response_model=FunnelAnswer, responses=CSV_TOO)
     async def funnel(api_key: Reading, form: Annotated[FunnelBody, Body(openapi_examples=_FUNNEL_EXAMPLE)]) -> Response:
         """Who took the first step, who went on to the next ones in order within the window, and how fast.
 
@@ -89,7 +90,7 @@ def sequence_routes(reader: Reader, max_picked: int) -> APIRouter:
         }
         return json_answer(document)
 
-    @router.post("/retention")
+    @router.post("/retention", response_model=RetentionAnswer, responses=CSV_TOO)
     async def retention(
         api_key: Reading, form: Annotated[RetentionBody, Body(openapi_examples=_RETENTION_EXAMPLE)]
     ) -> Response:
