@@ -63,13 +63,16 @@ def only_known(
     known = [field.alias or name for name, field in model.model_fields.items()]
     allowed = ", ".join(sorted(known)) + (f", {prefix}…" if prefix else "") or "none"
 
+    unknown = FieldError("/query", f"a parameter is unknown; allowed are: {allowed}")
+
     async def dependency(request: Request, _: Reading) -> None:
         errors, seen = [], set()
         for name in (name for name, _ in request.query_params.multi_items()):
             if prefix and name.startswith(prefix):
                 continue
             if name not in known and not (pattern and pattern.fullmatch(name)):
-                errors.append(FieldError("/query", f"a parameter is unknown; allowed are: {allowed}"))
+                if unknown not in errors:  # once: the list of what is allowed is long
+                    errors.append(unknown)
             elif name in seen:
                 errors.append(FieldError(f"/query/{name}", "is given more than once"))
             seen.add(name)

@@ -18,6 +18,7 @@ from analytics_api.queries.payload_path import PREFIX
 from analytics_api.reader import Reader
 from analytics_api.tenancy import Reading, visible_client
 from analytics_api.time_range import resolve_range
+from shared.openapi_access import problem_response
 from shared.problems import Problem
 
 _PATH: Final = "export"
@@ -32,7 +33,8 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
             "text/csv": {"schema": {"type": "string"}},
             "application/vnd.apache.parquet": {"schema": {"type": "string", "format": "binary"}},
         },
-    }
+    },
+    404: problem_response("not-found"),
 }
 
 
