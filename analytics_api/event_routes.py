@@ -67,7 +67,8 @@ def event_routes(reader: Reader, lookup: EventLookup, max_page_bytes: int) -> AP
             "before_client": before_client,
             "limit": parameters.limit,
         }
-        template = "list_events_of_all" if client_id is None else "list_events"
+        of_all = "list_events_of_all" if parameters.event_type is None else "list_events_of_type"
+        template = of_all if client_id is None else "list_events"
         query = sql.SQL(load_sql("analytics_api", template)).format(conditions=conditions)
         rows, is_cut = await reader.page(query, values, max_page_bytes, _row_bytes)
         cursor = None

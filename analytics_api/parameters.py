@@ -1,16 +1,24 @@
 """Query parameters: strict kinds of values, and the refusal of names that a call does not know."""
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Annotated, Final
 
 from fastapi import Request
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
+from analytics_api.calendar_buckets import zone_names
 from analytics_api.tenancy import Reading
 from shared.api_keys import CLIENT_ID_PATTERN, ApiKey
 from shared.problems import FieldError, Problem
 from shared.rfc_3339 import Time
+
+
+def known_zone(name: str) -> str:
+    """The name. Raises ValueError when it is no time zone."""
+    if name not in zone_names():
+        raise ValueError("must be an IANA time zone, such as Europe/Berlin")
+    return name
 
 
 def refuse_nul(value: str) -> str:
@@ -54,11 +62,14 @@ class PageParameters(RangeParameters):
 
 
 def only_known(
-    model: type[BaseModel], prefix: str | None = None, pattern: re.Pattern[str] | None = None
+    model: type[BaseModel],
+    prefix: str | None = None,
+    pattern: re.Pattern[str] | None = None,
+    several: Collection[str] = (),
 ) -> Callable[[Request, ApiKey], Awaitable[None]]:
     """A dependency that refuses parameters that ``model`` has not (but names that begin with ``prefix``, or are of the
-    ``pattern``), and one given twice. Raises Problem invalid-query, which names what is allowed; before that,
-    unauthenticated and forbidden: a stranger is not told what is wrong with the question.
+    ``pattern``), and one given twice, unless it is of ``several``. Raises Problem invalid-query, which names what is
+    allowed; before that, unauthenticated and forbidden: a stranger is not told what is wrong with the question.
     """
     known = [field.alias or name for name, field in model.model_fields.items()]
     allowed = ", ".join(sorted(known)) + (f", {prefix}…" if prefix else "") or "none"
@@ -73,7 +84,7 @@ def only_known(
             if name not in known and not (pattern and pattern.fullmatch(name)):
                 if unknown not in errors:  # once: the list of what is allowed is long
                     errors.append(unknown)
-            elif name in seen:
+            elif name in seen and name not in several:
                 errors.append(FieldError(f"/query/{name}", "is given more than once"))
             seen.add(name)
         if errors:

@@ -13,18 +13,12 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StrictInt, StringConstraints, WithJsonSchema
 
-from analytics_api.calendar_buckets import Interval, zone_names
-from analytics_api.parameters import EventType, RangeParameters
+from analytics_api.calendar_buckets import Interval
+from analytics_api.parameters import EventType, RangeParameters, known_zone
 from analytics_api.queries.payload_path import PREFIX, keys_of
 
 GROUPS: Final = ("event_type", "client_id")
 MAX_TOP: Final = 1000
-
-
-def _known_zone(name: str) -> str:
-    if name not in zone_names():
-        raise ValueError("must be an IANA time zone, such as Europe/Berlin")
-    return name
 
 
 def _known_field(name: str) -> str:
@@ -63,7 +57,7 @@ def _known_groups(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-Zone = Annotated[str, AfterValidator(_known_zone), Field(description="IANA time zone of the buckets.")]
+Zone = Annotated[str, AfterValidator(known_zone), Field(description="IANA time zone of the buckets.")]
 PayloadField = Annotated[
     str,
     StringConstraints(min_length=1, max_length=1024),
