@@ -244,7 +244,8 @@ def test_openapi_describes_every_call(api: AnalyticsUnderTest) -> None:
     assert paths <= set(schema["paths"])
     names = {parameter["name"] for parameter in schema["paths"][COUNTS]["get"]["parameters"]}
     assert names == {
-        "client_id", "compare", "count_unique", "event_type", "format", "from", "group_by", "interval", "to", "top", "tz",
+        "client_id", "compare", "count_unique", "event_type", "format", "from", "group_by", "interval", "to", "top",
+        "tz",
     }  # fmt: skip
 
 
