@@ -19,6 +19,10 @@ from analytics_api.live.live import Live, LiveLimits
 from analytics_api.measured import measured
 from analytics_api.metrics import AnalyticsMetrics
 from analytics_api.processing_routes import processing_routes
+from analytics_api.queries.export_routes import export_routes
+from analytics_api.queries.export_slots import ExportSlots
+from analytics_api.queries.query_routes import query_routes
+from analytics_api.queries.sequence_routes import sequence_routes
 from analytics_api.queue_routes import queue_routes
 from analytics_api.reader import Reader
 from shared.access import AccessConfig, AccessLayer
@@ -59,8 +63,11 @@ def build_app(
         static_url="/docs/assets",
     )
     install_problem_handlers(app)
+    app.include_router(export_routes(reader, lookup, ExportSlots(config.max_exports, config.max_exports_of_key)))
     app.include_router(event_routes(reader, lookup, config.max_page_bytes))
     app.include_router(count_routes(reader, config.max_rows))
+    app.include_router(query_routes(reader, config.max_rows))
+    app.include_router(sequence_routes(reader, config.max_picked_events))
     app.include_router(queue_routes(reader, client, config.shards))
     app.include_router(processing_routes(reader, config.max_rows))
     app.include_router(audit_routes(reader))

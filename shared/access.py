@@ -85,6 +85,10 @@ class RecordedProblem(Problem):
         super().__init__(problem.type, problem.detail, retry_after=problem.retry_after, headers=problem.headers)
 
 
+class _RefusedError(Exception):
+    """The answer was replaced, for its audit record could not be written."""
+
+
 class AccessLayer:
     """Wraps an application; lifespan passes through.
 
@@ -117,6 +121,8 @@ class AccessLayer:
             await self._identify(call, call.facts.token)
             call.body = BoundedBody(receive, self._config.body_timeout_seconds)
             await self._app(scope, call.body.receive, lambda message: self._send(call, message))
+        except _RefusedError:
+            return
         except Problem as problem:
             if call.started:
                 raise
@@ -196,6 +202,8 @@ class AccessLayer:
 
     async def _send(self, call: _Call, message: Message) -> None:
         if call.refused_audit:
+            if message.get("more_body"):
+                raise _RefusedError  # ends what makes the rest of a long answer that nobody gets
             return
         if message["type"] == "http.response.start":
             error = call.scope["state"].get("problem", "")
