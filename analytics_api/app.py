@@ -55,7 +55,7 @@ def build_app(
     app.include_router(processing_routes(reader))
     app.include_router(audit_routes(reader))
     app.include_router(health_routes(Health(pool, client, config.shards), metrics, config.instance))
-    app.include_router(dashboard.dashboard_routes())
+    app.include_router(dashboard.dashboard_routes(config.gateway_port))
     app.include_router(home_routes("/dashboard"))
     app.openapi = documented(app, PUBLIC_PATHS, {})  # type: ignore[method-assign]  # FastAPI's documented way
     access = AccessConfig(

@@ -17,3 +17,5 @@ class AnalyticsConfig:
     """A page of events ends early, with a cursor, once its payloads come to this."""
     max_rows: int = 100_000
     """Most rows of one answer of counts."""
+    gateway_port: int = 8000
+    """Where the dashboard tells people to post a first event; on the host that they see the page on."""

@@ -28,6 +28,7 @@ async def _analytics(settings: Settings, endpoints: Endpoints, instance: str) ->
         rate_limit=settings.rate_limit_requests_per_minute,
         window_seconds=settings.rate_limit_window_seconds,
         statement_timeout_ms=settings.statement_timeout_ms,
+        gateway_port=settings.gateway_port,
     )
     client = async_redis(endpoints.redis_url, settings.redis_timeout_ms / 1000)
     configure = configure_reader(config.statement_timeout_ms)
