@@ -1,0 +1,44 @@
+// The tiles: what flows at this second.
+
+import { byId, element, setText } from "../dom.js";
+import { NOTHING, plural, rate, shortCount, span, spanParts } from "../format.js";
+
+const tiles = byId("now");
+
+/** Show a message of the live connection. */
+export function showNow(message) {
+  const { rates, totals, lag, oldest_age_seconds: oldest, latency_ms: latency, failed } = message;
+  tile("accepted", rate(rates.accepted), "/s", totals ? `${shortCount(totals.accepted)} in all` : "");
+  tile("stored", rate(rates.stored), "/s", rates.duplicate > 0 ? `and ${rate(rates.duplicate)}/s duplicates` : "");
+  tile("lag", shortCount(lag), lag === 1 ? "event" : "events", lag > 0 && oldest !== null ? `the oldest for ${span(oldest * 1000)}` : "");
+  showLatency(latency);
+  tile("failed", shortCount(failed), "", rates.failed > 0 ? `${rate(rates.failed)}/s now` : "");
+  tiles.querySelector("[data-tile=failed]").toggleAttribute("data-alarm", failed > 0 || rates.failed > 0);
+  showLagTile(message.client_id === null || lag !== null);
+}
+
+function showLatency(latency) {
+  if (!latency || !latency.count) return tile("latency", NOTHING, "", "nothing stored in the last minute");
+  const [value, unit] = spanParts(latency.p95);
+  return tile("latency", value, `${unit} p95`, `p50 ${span(latency.p50)} · p99 ${span(latency.p99)} of ${plural(latency.count, "event")}`);
+}
+
+function showLagTile(isShown) {
+  tiles.querySelector("[data-tile=lag]").hidden = !isShown;
+  tiles.dataset.tiles = isShown ? "5" : "4";
+}
+
+function tile(name, value, unit, note) {
+  const place = tiles.querySelector(`[data-tile=${name}]`);
+  const shown = place.querySelector(".value");
+  if (shown.textContent !== value + unit) shown.replaceChildren(value, unit ? element("small", {}, unit) : "");
+  const noted = place.querySelector(".note");
+  setText(noted, note);
+  noted.title = note;
+}
+
+/** Before the first message, and after another key came. */
+export function clearNow() {
+  for (const name of ["accepted", "stored", "lag", "latency", "failed"]) tile(name, NOTHING, "", "");
+}
+

@@ -1,0 +1,92 @@
+// Throughput, latency and lag over time.
+
+import { Chart } from "../chart.js";
+import { byId } from "../dom.js";
+import { count, hourMinute, rate, roundSpan, shortCount, span } from "../format.js";
+import { STEP_SECONDS } from "../ranges.js";
+
+const LIVE_STEP_SECONDS = 5;
+const LIVE_STEPS = { "15m": LIVE_STEP_SECONDS, "1h": 60, "6h": 60, "24h": 300, "7d": 1800, "30d": 7200 };
+const line = (name, label, colour, fill = "") => ({ name, label, colour, fill });
+
+const THROUGHPUT = {
+  title: "Throughput",
+  format: count,
+  axisFormat: shortCount,
+  lines: [line("stored", "stored", "--accent", "--accent-soft")],
+};
+const THROUGHPUT_LIVE = {
+  ...THROUGHPUT,
+  format: (value) => `${rate(value)}/s`,
+  axisFormat: rate,
+  lines: [...THROUGHPUT.lines, line("accepted", "accepted", "--violet"), line("failed", "failed", "--bad")],
+};
+const LATENCY = {
+  title: "Receipt to stored",
+  format: span,
+  axisFormat: roundSpan,
+  lines: [line("p99", "p99", "--pink"), line("p95", "p95", "--violet"), line("p50", "p50", "--accent")],
+};
+const LAG = {
+  title: "Waiting",
+  format: count,
+  axisFormat: shortCount,
+  lines: [line("lag", "events", "--warn", "--warn-soft")],
+};
+
+export class OverTime {
+  #range;
+  #samples;
+  #throughput;
+  #latency = new Chart(byId("chart-latency"), { ...LATENCY, unit: "of the minute before" });
+  #lag = new Chart(byId("chart-lag"), { ...LAG, unit: "not stored yet" });
+
+  constructor(samples) {
+    this.#samples = samples;
+  }
+
+  choose(range) {
+    this.#range = range;
+    const isLive = range.name === "15m";
+    const unit = isLive ? "events per second" : `events per ${range.interval}`;
+    this.#throughput = new Chart(byId("chart-throughput"), { ...(isLive ? THROUGHPUT_LIVE : THROUGHPUT), unit });
+    this.showLive();
+  }
+
+  /** Lag is of all clients: a key of one client is not told. */
+  showLag(isShown) {
+    byId("chart-lag").hidden = !isShown;
+  }
+
+  repaint() {
+    for (const chart of [this.#throughput, this.#latency, this.#lag]) chart.repaint();
+  }
+
+  /** Stored events by bucket, for all ranges but the live one. */
+  showCounts({ at, counts, from, to, total }) {
+    if (this.#range.name === "15m") return;
+    this.#throughput.show([at, counts], Math.min(from, at[0]), to, STEP_SECONDS[this.#range.interval]);
+    this.#throughput.explain(total === 0 ? `No events in the ${this.#range.words}` : "");
+  }
+
+  /** What the live connection told; to be called with each message. */
+  showLive(now = Date.now() / 1000) {
+    const step = LIVE_STEPS[this.#range.name];
+    const from = now - this.#range.seconds;
+    const known = this.#samples.columns(from, step);
+    const columns = (lines) => [known.at, ...lines.map(({ name }) => known[name])];
+    if (this.#range.name === "15m") {
+      this.#throughput.show(columns(THROUGHPUT_LIVE.lines), from, now);
+      this.#throughput.explain(known.at.length ? "" : "Waiting for the first second");
+    }
+    this.#latency.show(columns(LATENCY.lines), from, now);
+    this.#lag.show(columns(LAG.lines), from, now);
+    const isKnown = known.p50.some((value) => value !== null);
+    this.#latency.explain(isKnown ? "" : "No event was stored since this page was opened");
+    const since = this.#samples.since;
+    const note = since > from + 60 && since < Infinity ? `Seen here since ${hourMinute(new Date(since * 1000))}` : "";
+    this.#latency.footnote(note);
+    this.#lag.footnote(note);
+    if (this.#range.name === "15m") this.#throughput.footnote(note);
+  }
+}

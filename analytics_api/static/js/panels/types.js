@@ -1,0 +1,68 @@
+// Events by type: stored in the chosen range, and in the last minute.
+
+import { byId, element, setText, showRows } from "../dom.js";
+import { count, percent, plural } from "../format.js";
+
+const SHOWN = 10;
+const body = byId("types").tBodies[0];
+let stored = new Map();
+let words = "";
+let recent = new Map();
+
+/** Counts of the range: rows of the API's events-by-type. */
+export function showCountsByType(rows, rangeWords) {
+  stored = new Map(rows.map((row) => [row.event_type, row.count]));
+  words = rangeWords;
+  draw();
+}
+
+/** Counts of the last minute: `counts_by_type` of the live connection. */
+export function showRecentByType(counts) {
+  recent = new Map(counts.map((row) => [row.event_type, row.count]));
+  draw();
+}
+
+export function clearTypes() {
+  stored = recent = new Map();
+  draw();
+}
+
+function draw() {
+  const rows = busiest();
+  const all = rows.reduce((sum, row) => sum + row.stored, 0);
+  const most = Math.max(1, ...rows.map((row) => row.stored));
+  showRows(body, rows, (row) => row.key, makeRow, (row, item) => fillRow(row, item, all, most));
+  setText(byId("types-range"), words.charAt(0).toUpperCase() + words.slice(1));
+  setText(byId("types-total"), all ? plural(all, "event") : "");
+  byId("types").hidden = rows.length === 0;
+  byId("types-empty").hidden = rows.length !== 0;
+}
+
+/** Types of the last minute count as well: a new one shows before the range is asked for again. */
+function busiest() {
+  const named = [...new Set([...stored.keys(), ...recent.keys()])].filter((type) => type !== null);
+  const rows = named.map((type) => ({
+    key: `t:${type}`, type, recent: recent.get(type) ?? 0, stored: Math.max(stored.get(type) ?? 0, recent.get(type) ?? 0),
+  }));
+  rows.sort((a, b) => b.stored - a.stored || (a.type < b.type ? -1 : 1));
+  const rest = rows.slice(SHOWN);
+  if (rest.length === 0) return rows;
+  const sum = (name) => rest.reduce((total, row) => total + row[name], 0);
+  const others = { key: "rest", type: null, number: rest.length, recent: sum("recent") + (recent.get(null) ?? 0), stored: sum("stored") };
+  return [...rows.slice(0, SHOWN), others];
+}
+
+function makeRow(item) {
+  const name = element("th", { scope: "row", className: "wrap" }, element("span"), element("span", { className: "bar", ariaHidden: "true" }, element("i")));
+  const row = element("tr", { className: item.type === null ? "rest" : "" }, name);
+  for (let column = 0; column < 3; column += 1) row.append(element("td", { className: "number" }));
+  return row;
+}
+
+function fillRow(row, item, all, most) {
+  setText(row.querySelector("span"), item.type ?? `${plural(item.number, "more type")}`);
+  row.querySelector("i").style.width = item.type === null ? "0" : `${(100 * item.stored) / most}%`;
+  setText(row.cells[1], count(item.recent));
+  setText(row.cells[2], count(item.stored));
+  setText(row.cells[3], percent(item.stored, all));
+}

@@ -1,0 +1,57 @@
+// Processors and streams: what works, and what waits. Admin keys only are told.
+
+import { byId, element, setText, showRows, tableRow } from "../dom.js";
+import { count, rate, span } from "../format.js";
+
+const ALARMS = { running: "status-good", halted: "status-bad", gone: "status-bad" };
+const processors = byId("processors");
+const streams = byId("streams");
+
+/** Show `processors` and `streams` of a message; null or nothing when the key may not see them. */
+export function showWorks({ processors: working, streams: waiting }) {
+  const isTold = Array.isArray(waiting) || Array.isArray(working);
+  byId("works-hidden").hidden = isTold;
+  byId("works-shown").hidden = !isTold;
+  if (!isTold) return;
+  showProcessors(working ?? []);
+  showRows(streams.tBodies[0], waiting ?? [], (stream) => `${stream.name} ${stream.shard}`, makeStream, fillStream);
+}
+
+function showProcessors(working) {
+  showRows(processors.tBodies[0], working, (processor) => processor.name, makeProcessor, fillProcessor);
+  processors.hidden = working.length === 0;
+  byId("processors-empty").hidden = working.length !== 0;
+}
+
+function makeProcessor() {
+  const name = element("th", { scope: "row", className: "wrap" }, element("span"), element("span", { className: "under" }));
+  return tableRow(name, element("td", {}, element("span"), element("span", { className: "under wrap" })), ...numbers(3));
+}
+
+function fillProcessor(row, processor) {
+  const [name, host] = row.cells[0].children;
+  setText(name, processor.name);
+  setText(host, processor.host ? `on ${processor.host}` : "");
+  const [state, trouble] = row.cells[1].children;
+  setText(state, processor.state ?? "unknown");
+  state.className = ALARMS[processor.state] ?? "status-warn";
+  setText(trouble, processor.last_error ?? "");
+  setText(row.cells[2], count(processor.pending));
+  setText(row.cells[3], rate(processor.rate));
+  setText(row.cells[4], processor.idle_seconds === null ? "never seen" : span(processor.idle_seconds * 1000));
+}
+
+function makeStream() {
+  return tableRow(element("th", { scope: "row" }), ...numbers(3));
+}
+
+function fillStream(row, stream) {
+  setText(row.cells[0], stream.shard > 0 ? `${stream.name} ${stream.shard}` : stream.name);
+  setText(row.cells[1], count(stream.lag));
+  setText(row.cells[2], count(stream.pending));
+  setText(row.cells[3], stream.oldest_age_seconds > 0 ? span(stream.oldest_age_seconds * 1000) : "–");
+}
+
+function numbers(many) {
+  return Array.from({ length: many }, () => element("td", { className: "number" }));
+}
