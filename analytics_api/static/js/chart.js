@@ -100,15 +100,15 @@ export class Chart {
   }
 
   #series(line) {
-    const isBucket = this.#bucketSeconds >= 3600;
-    const paths = isBucket ? uPlot.paths.bars({ size: [0.78, 40], align: 1, radius: 0.15 }) : uPlot.paths.linear();
+    const isBucket = this.#bucketSeconds > 0;
+    const paths = isBucket ? uPlot.paths.bars({ size: [0.8, 40], align: 1 }) : uPlot.paths.linear();
     return {
       label: line.label,
-      width: 1.75,
-      paths: line.fill ? paths : uPlot.paths.linear(),
+      width: isBucket ? 0 : 1.75,
+      paths,
       stroke: () => colour(line.colour),
-      ...(line.fill && { fill: () => colour(isBucket ? line.colour : line.fill) }),
-      points: { show: !line.fill && isBucket, size: 4 },
+      ...((line.fill || isBucket) && { fill: () => colour(isBucket ? line.colour : line.fill) }),
+      points: { show: false },
     };
   }
 

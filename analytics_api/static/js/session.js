@@ -101,7 +101,7 @@ export class Session {
     });
     this.#upkeep.keep("types", range.refreshSeconds, async (isWanted) => {
       const rows = await readTypes(range, clientId);
-      if (isWanted()) showCountsByType(rows, range.words);
+      if (isWanted()) showCountsByType(rows, range);
     });
     this.#upkeep.keep("failed events", FAILED_SECONDS, async (isWanted) => {
       const rows = await readFailed(range, clientId, MOST_FAILED);

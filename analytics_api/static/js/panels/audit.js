@@ -44,8 +44,8 @@ function grouped(calls) {
 function makeRow() {
   return tableRow(
     element("td", { className: "time" }),
-    element("td", { className: "wrap" }, element("span", { className: "method mono" }), element("span", { className: "mono" }), element("span", { className: "times" }), element("span", { className: "under" })),
-    element("td", { className: "wrap" }),
+    element("td", { className: "wrap" }, element("span", { className: "method mono" }), element("span", { className: "mono" }), element("span", { className: "times" }), element("span", { className: "under" }), element("span", { className: "under narrow" })),
+    element("td", { className: "wrap spare" }),
     element("td", { className: "number" }),
     element("td", { className: "number spare" }),
   );
@@ -54,13 +54,13 @@ function makeRow() {
 function fillRow(row, { calls }) {
   const [newest] = calls;
   row.cells[0].replaceChildren(timeElement(moment(new Date(newest.at)), newest.at));
-  const [method, endpoint, times, trouble] = row.cells[1].children;
+  const [method, endpoint, times, trouble, client] = row.cells[1].children;
   setText(method, newest.method);
   setText(endpoint, newest.endpoint === "unmatched" ? newest.path : newest.endpoint);
   setText(times, calls.length > 1 ? `× ${count(calls.length)}` : "");
   setText(trouble, newest.error ?? "");
   row.cells[1].title = `${newest.path}\n${newest.user_agent ?? ""}`.trim();
-  setText(row.cells[2], newest.client_id ?? "no key");
+  for (const place of [client, row.cells[2]]) setText(place, newest.client_id ?? "no key");
   setText(row.cells[3], String(newest.status));
   row.cells[3].className = `number ${statusClass(newest.status)}`;
   setText(row.cells[4], span(calls.reduce((sum, call) => sum + call.duration_ms, 0) / calls.length));

@@ -65,7 +65,8 @@ export class OverTime {
   /** Stored events by bucket, for all ranges but the live one. */
   showCounts({ at, counts, from, to, total }) {
     if (this.#range.name === "15m") return;
-    this.#throughput.show([at, counts], Math.min(from, at[0]), to, STEP_SECONDS[this.#range.interval]);
+    const step = STEP_SECONDS[this.#range.interval];
+    this.#throughput.show([at, counts], Math.min(from, at[0]), Math.max(to, at[at.length - 1] + step), step);
     this.#throughput.explain(total === 0 ? `No events in the ${this.#range.words}` : "");
   }
 

@@ -9,10 +9,10 @@ let stored = new Map();
 let words = "";
 let recent = new Map();
 
-/** Counts of the range: rows of the API's events-by-type. */
-export function showCountsByType(rows, rangeWords) {
+/** Counts of a range: rows of the API's events-by-type. */
+export function showCountsByType(rows, range) {
   stored = new Map(rows.map((row) => [row.event_type, row.count]));
-  words = rangeWords;
+  words = range.label;
   draw();
 }
 
@@ -32,7 +32,7 @@ function draw() {
   const all = rows.reduce((sum, row) => sum + row.stored, 0);
   const most = Math.max(1, ...rows.map((row) => row.stored));
   showRows(body, rows, (row) => row.key, makeRow, (row, item) => fillRow(row, item, all, most));
-  setText(byId("types-range"), words.charAt(0).toUpperCase() + words.slice(1));
+  setText(byId("types-range"), words);
   setText(byId("types-total"), all ? plural(all, "event") : "");
   byId("types").hidden = rows.length === 0;
   byId("types-empty").hidden = rows.length !== 0;
@@ -55,7 +55,7 @@ function busiest() {
 function makeRow(item) {
   const name = element("th", { scope: "row", className: "wrap" }, element("span"), element("span", { className: "bar", ariaHidden: "true" }, element("i")));
   const row = element("tr", { className: item.type === null ? "rest" : "" }, name);
-  for (let column = 0; column < 3; column += 1) row.append(element("td", { className: "number" }));
+  for (const name of ["number", "number", "number spare"]) row.append(element("td", { className: name }));
   return row;
 }
 

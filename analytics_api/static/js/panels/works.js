@@ -25,7 +25,7 @@ function showProcessors(working) {
 
 function makeProcessor() {
   const name = element("th", { scope: "row", className: "wrap" }, element("span"), element("span", { className: "under" }));
-  return tableRow(name, element("td", {}, element("span"), element("span", { className: "under wrap" })), ...numbers(3));
+  return tableRow(name, element("td", {}, element("span"), element("span", { className: "under wrap" })), ...numbers(2), element("td", { className: "number spare" }));
 }
 
 function fillProcessor(row, processor) {
