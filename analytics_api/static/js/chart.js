@@ -88,7 +88,7 @@ export class Chart {
     const { lines, axisFormat } = this.#spec;
     const options = {
       ...this.#size(),
-      padding: [10, 8, 0, 0],
+      padding: [10, 18, 0, 0],
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, sync: { key: together.key }, points: { size: 7 } },
       scales: { x: { time: true, auto: false, ...(scale && { min: scale.min, max: scale.max }) }, y: { range: fromZero } },
