@@ -7,9 +7,12 @@ import { readKey } from "./key.js";
 const SILENCE_MS = 6_000; // a message is due every second: silence means that nobody is there any more
 const PATH = "/api/v1/ws/metrics";
 
+const TRIES = 3; // failures after which an API that answers calls is taken for one whose WebSockets do not come through
+
 /**
- * Dispatches "metrics" (detail: the message), "state" (detail: {name, since, nextTryAt}; name is "connecting", "live"
- * or "down") and "refused" (detail: a sentence) when it is the key that is not taken.
+ * Dispatches "metrics" (detail: the message), "state" (detail: {name, since, nextTryAt}; name is "connecting", "live",
+ * "down", or "slow" where calls are answered and WebSockets are not), "status" (detail: the answer of queue-status,
+ * while slow), and "refused" (detail: a sentence) when it is the key that is not taken.
  */
 export class Connection extends EventTarget {
   #socket = null;
@@ -94,17 +97,24 @@ export class Connection extends EventTarget {
     if (!this.#isWanted) return;
     this.#failures += 1;
     const wait = waitMs(this.#failures);
-    this.#become("down", new Date(Date.now() + wait));
+    this.#become(this.#state.name === "slow" ? "slow" : "down", new Date(Date.now() + wait));
     this.#retry = setTimeout(() => this.tryNow(), wait);
-    this.#askWhetherRefused();
+    this.#askByCall();
   }
 
   /** A browser does not tell why a WebSocket was refused; a call with the same key does. */
-  async #askWhetherRefused() {
+  async #askByCall() {
+    const tell = (type, detail) => this.dispatchEvent(new CustomEvent(type, { detail }));
+    const isStale = () => !this.#isWanted || this.#state.name === "live";
     try {
-      await ask("analytics/queue-status");
+      const status = await ask("analytics/queue-status");
+      if (isStale() || this.#failures < TRIES) return;
+      this.#become("slow", this.#state.nextTryAt);
+      tell("status", status);
     } catch (error) {
-      if (error.isRefusal && this.#isWanted) this.dispatchEvent(new CustomEvent("refused", { detail: error.message }));
+      if (isStale()) return;
+      if (error.isRefusal) tell("refused", error.message);
+      else this.#become("down", this.#state.nextTryAt);
     }
   }
 

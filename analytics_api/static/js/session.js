@@ -5,10 +5,10 @@ import { forgetClients, offerClients, showWhose } from "./choices.js";
 import { readAudit, readClients, readCounts, readEvents, readFailed, readTypes } from "./history.js";
 import { MOST_CALLS, auditQuestion, showAudit } from "./panels/audit.js";
 import { MOST_FAILED, showFailed } from "./panels/failed.js";
-import { clearNow, showNow } from "./panels/now.js";
+import { clearNow, showNow, showNowSlowly } from "./panels/now.js";
 import { OverTime } from "./panels/over_time.js";
 import { clearTypes, showCountsByType, showRecentByType } from "./panels/types.js";
-import { showWorks } from "./panels/works.js";
+import { processorsOf, showWorks } from "./panels/works.js";
 import { Samples } from "./samples.js";
 import { showConnection, showMissing, showTrouble } from "./status.js";
 import { TailView } from "./tail_view.js";
@@ -37,6 +37,7 @@ export class Session {
     this.#refused = refused;
     this.#connection.addEventListener("metrics", ({ detail }) => this.#hear(detail));
     this.#connection.addEventListener("state", ({ detail }) => this.#changed(detail));
+    this.#connection.addEventListener("status", ({ detail }) => this.#hearSlowly(detail));
     this.#connection.addEventListener("refused", ({ detail }) => this.#refused(detail));
   }
 
@@ -127,6 +128,11 @@ export class Session {
     if (message.rates?.stored > 0) this.#tail.hasEvents();
     if (this.#failed !== null && message.failed !== this.#failed) this.#upkeep.hurry("failed events");
     this.#failed = message.failed;
+  }
+
+  #hearSlowly(status) {
+    showNowSlowly(status);
+    showWorks({ streams: status.streams, processors: processorsOf(status.consumers) });
   }
 
   /** The first message tells whether the key is an admin's: others are always answered for their own client. */

@@ -4,6 +4,8 @@ import { byId, setText } from "./dom.js";
 import { moment, span } from "./format.js";
 
 const TITLE = "Weir";
+const SLOW = "The live connection does not come through: a proxy on the way may not pass WebSockets. "
+  + "What waits is asked for every few seconds instead; rates and latencies are not known.";
 const PARTS = {
   redis: "Redis does not answer: nothing is accepted, and what waits is not known.",
   postgres: "PostgreSQL does not answer: events are still accepted and wait; counts and lists stand still.",
@@ -52,10 +54,10 @@ function draw() {
   const isDown = name === "down";
   document.body.dataset.connection = name;
   byId("state").dataset.state = name;
-  setText(byId("state-word"), { idle: "Needs a key", connecting: "Connecting", live: "Live", down: "Disconnected" }[name]);
+  setText(byId("state-word"), { idle: "Needs a key", connecting: "Connecting", live: "Live", slow: "Not live", down: "Disconnected" }[name]);
   document.title = isDown ? `Disconnected · ${TITLE}` : TITLE;
   const banner = byId("banner");
-  const part = missing || troubleWords();
+  const part = (name === "slow" ? SLOW : missing) || troubleWords();
   banner.hidden = !isDown && part === "";
   banner.dataset.kind = isDown ? "down" : "part";
   setText(byId("banner-what"), isDown ? `Disconnected since ${moment(connection.since)}.` : part);

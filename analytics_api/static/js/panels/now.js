@@ -10,11 +10,19 @@ export function showNow(message) {
   const { rates, totals, lag, oldest_age_seconds: oldest, latency_ms: latency, failed } = message;
   tile("accepted", rate(rates.accepted), "/s", totals ? `${shortCount(totals.accepted)} in all` : "");
   tile("stored", rate(rates.stored), "/s", rates.duplicate > 0 ? `and ${rate(rates.duplicate)}/s duplicates` : "");
-  tile("lag", shortCount(lag), lag === 1 ? "event" : "events", lag > 0 && oldest !== null ? `the oldest for ${span(oldest * 1000)}` : "");
+  showWaiting(lag, oldest);
   showLatency(latency);
-  tile("failed", shortCount(failed), "", rates.failed > 0 ? `${rate(rates.failed)}/s now` : "");
-  tiles.querySelector("[data-tile=failed]").toggleAttribute("data-alarm", failed > 0 || rates.failed > 0);
+  showFailed(failed, rates.failed);
   showLagTile(message.client_id === null || lag !== null);
+}
+
+function showWaiting(lag, oldestSeconds) {
+  tile("lag", shortCount(lag), lag === 1 ? "event" : "events", lag > 0 && oldestSeconds !== null ? `the oldest for ${span(oldestSeconds * 1000)}` : "");
+}
+
+function showFailed(failed, perSecond) {
+  tile("failed", shortCount(failed), "", perSecond > 0 ? `${rate(perSecond)}/s now` : failed > 0 ? "kept, with their reasons" : "");
+  tiles.querySelector("[data-tile=failed]").toggleAttribute("data-alarm", failed > 0 || perSecond > 0);
 }
 
 function showLatency(latency) {
@@ -35,6 +43,16 @@ function tile(name, value, unit, note) {
   const noted = place.querySelector(".note");
   setText(noted, note);
   noted.title = note;
+}
+
+/** Show an answer of queue-status, which knows no rates. */
+export function showNowSlowly({ streams, failed }) {
+  clearNow();
+  const events = streams.filter((stream) => stream.name === "events");
+  const sum = events.reduce((total, stream) => total + stream.lag + stream.pending, 0);
+  const oldest = Math.max(0, ...events.map((stream) => stream.oldest_age_seconds));
+  showWaiting(sum, oldest);
+  showFailed(failed, 0);
 }
 
 /** Before the first message, and after another key came. */

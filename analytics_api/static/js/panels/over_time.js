@@ -5,8 +5,8 @@ import { byId } from "../dom.js";
 import { count, hourMinute, rate, roundSpan, shortCount, span } from "../format.js";
 import { STEP_SECONDS } from "../ranges.js";
 
-const LIVE_STEP_SECONDS = 5;
-const LIVE_STEPS = { "15m": LIVE_STEP_SECONDS, "1h": 60, "6h": 60, "24h": 300, "7d": 1800, "30d": 7200 };
+const LIVE_RANGE = "15m";
+const LIVE_STEPS = { "15m": 5, "1h": 60, "6h": 60, "24h": 300, "7d": 1800, "30d": 7200 };
 const line = (name, label, colour, fill = "") => ({ name, label, colour, fill });
 
 const THROUGHPUT = {
@@ -36,6 +36,7 @@ const LAG = {
 
 export class OverTime {
   #range;
+  #showsSeconds = false;
   #samples;
   #throughput;
   #latency = new Chart(byId("chart-latency"), { ...LATENCY, unit: "of the minute before" });
@@ -47,10 +48,16 @@ export class OverTime {
 
   choose(range) {
     this.#range = range;
-    const isLive = range.name === "15m";
-    const unit = isLive ? "events per second" : `events per ${range.interval}`;
-    this.#throughput = new Chart(byId("chart-throughput"), { ...(isLive ? THROUGHPUT_LIVE : THROUGHPUT), unit });
+    this.#makeThroughput();
     this.showLive();
+  }
+
+  /** Seconds for the shortest range, once any were heard; else the buckets of what is stored. */
+  #makeThroughput() {
+    this.#showsSeconds = this.#range.name === LIVE_RANGE && this.#samples.since < Infinity;
+    const spec = this.#showsSeconds ? THROUGHPUT_LIVE : THROUGHPUT;
+    const unit = this.#showsSeconds ? "events per second" : `events per ${this.#range.interval}`;
+    this.#throughput = new Chart(byId("chart-throughput"), { ...spec, unit });
   }
 
   /** Lag is of all clients: a key of one client is not told. */
@@ -62,9 +69,9 @@ export class OverTime {
     for (const chart of [this.#throughput, this.#latency, this.#lag]) chart.repaint();
   }
 
-  /** Stored events by bucket, for all ranges but the live one. */
+  /** Stored events by bucket. */
   showCounts({ at, counts, from, to, total }) {
-    if (this.#range.name === "15m") return;
+    if (this.#showsSeconds) return;
     const step = STEP_SECONDS[this.#range.interval];
     this.#throughput.show([at, counts], Math.min(from, at[0]), Math.max(to, at[at.length - 1] + step), step);
     this.#throughput.explain(total === 0 ? `No events in the ${this.#range.words}` : "");
@@ -76,10 +83,8 @@ export class OverTime {
     const from = now - this.#range.seconds;
     const known = this.#samples.columns(from, step);
     const columns = (lines) => [known.at, ...lines.map(({ name }) => known[name])];
-    if (this.#range.name === "15m") {
-      this.#throughput.show(columns(THROUGHPUT_LIVE.lines), from, now);
-      this.#throughput.explain(known.at.length ? "" : "Waiting for the first second");
-    }
+    if (this.#range.name === LIVE_RANGE && this.#showsSeconds !== known.at.length > 0) this.#makeThroughput();
+    if (this.#showsSeconds) this.#throughput.show(columns(THROUGHPUT_LIVE.lines), from, now);
     this.#latency.show(columns(LATENCY.lines), from, now);
     this.#lag.show(columns(LAG.lines), from, now);
     const isKnown = known.p50.some((value) => value !== null);
@@ -88,6 +93,6 @@ export class OverTime {
     const note = since > from + 60 && since < Infinity ? `Seen here since ${hourMinute(new Date(since * 1000))}` : "";
     this.#latency.footnote(note);
     this.#lag.footnote(note);
-    if (this.#range.name === "15m") this.#throughput.footnote(note);
+    if (this.#showsSeconds) this.#throughput.footnote(note);
   }
 }

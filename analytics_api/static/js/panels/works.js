@@ -17,6 +17,16 @@ export function showWorks({ processors: working, streams: waiting }) {
   showRows(streams.tBodies[0], waiting ?? [], (stream) => `${stream.name} ${stream.shard}`, makeStream, fillStream);
 }
 
+/** Consumers of an answer of queue-status, as processors; what each is at is not told there. */
+export function processorsOf(consumers) {
+  const found = new Map();
+  for (const { name, pending, idle_seconds: idle } of consumers) {
+    const known = found.get(name) ?? { name, pending: 0, idle_seconds: idle };
+    found.set(name, { ...known, pending: known.pending + pending, idle_seconds: Math.min(known.idle_seconds, idle) });
+  }
+  return [...found.values()];
+}
+
 function showProcessors(working) {
   showRows(processors.tBodies[0], working, (processor) => processor.name, makeProcessor, fillProcessor);
   processors.hidden = working.length === 0;
