@@ -5,6 +5,7 @@ import { clock, day, hourMinute } from "./format.js";
 
 const FONT = "12px system-ui, sans-serif";
 const DAY_SECONDS = 86_400;
+const WHOLE_STEPS = Array.from({ length: 12 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat();
 
 function look() {
   return {
@@ -26,11 +27,13 @@ function label(at, stepSeconds) {
   return stepSeconds < 60 ? clock(date) : hourMinute(date);
 }
 
-export function valueAxis(format) {
-  return { ...look(), space: 36, size: 48, gap: 6, values: (_, splits) => splits.map(format) };
+/** `isWhole` is for what has no halves. */
+export function valueAxis(format, isWhole) {
+  const steps = isWhole ? { incrs: WHOLE_STEPS } : {};
+  return { ...look(), ...steps, space: 36, size: 52, gap: 6, values: (_, splits) => splits.map(format) };
 }
 
-/** From zero to a little more than the highest; never empty. */
-export function fromZero(_, __, highest) {
-  return [0, highest > 0 ? highest * 1.12 : 1];
+/** A scale from zero to a little more than the highest value, and to `least` at least. */
+export function fromZero(least) {
+  return (_, __, highest) => [0, Math.max(least, (highest ?? 0) * 1.12)];
 }

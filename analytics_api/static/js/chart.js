@@ -10,7 +10,8 @@ const together = uPlot.sync("weir"); // one pointer for all charts
 
 /**
  * `figure` is filled. `spec` has `title`, `unit`, `format(value)` for its values, `axisFormat(value)` for its axis,
- * and `lines`: {name, label, colour, fill?}, in the order of the columns.
+ * `least` that the axis reaches, whether values are whole (`isWhole`), and `lines`: {name, label, colour, fill?}, in
+ * the order of the columns.
  */
 export class Chart {
   #spec;
@@ -27,8 +28,8 @@ export class Chart {
     this.#spec = spec;
     this.#room = element("div", { className: "plot", tabIndex: 0 });
     this.#room.setAttribute("role", "img");
-    this.#hollow = element("p", { className: "hollow", hidden: true });
-    this.#room.append(this.#hollow);
+    this.#hollow = element("span");
+    this.#room.append(element("p", { className: "hollow" }, this.#hollow));
     this.#when = element("span", { className: "when" });
     this.#foot = element("p", { className: "foot", hidden: true });
     const head = element("figcaption", { className: "chart-head" }, element("h3", {}, spec.title), this.#when);
@@ -85,14 +86,14 @@ export class Chart {
 
   #make(columns, scale) {
     this.#plot?.destroy();
-    const { lines, axisFormat } = this.#spec;
+    const { lines, axisFormat, least, isWhole } = this.#spec;
     const options = {
       ...this.#size(),
       padding: [10, 18, 0, 0],
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, sync: { key: together.key }, points: { size: 7 } },
-      scales: { x: { time: true, auto: false, ...(scale && { min: scale.min, max: scale.max }) }, y: { range: fromZero } },
-      axes: [timeAxis(), valueAxis(axisFormat)],
+      scales: { x: { time: true, auto: false, ...(scale && { min: scale.min, max: scale.max }) }, y: { range: fromZero(least) } },
+      axes: [timeAxis(), valueAxis(axisFormat, isWhole)],
       series: [{}, ...lines.map((line) => this.#series(line))],
       hooks: { setCursor: [() => this.#tell()] },
     };

@@ -13,24 +13,30 @@ const THROUGHPUT = {
   title: "Throughput",
   format: count,
   axisFormat: shortCount,
+  least: 1,
+  isWhole: true,
   lines: [line("stored", "stored", "--accent", "--accent-soft")],
 };
 const THROUGHPUT_LIVE = {
   ...THROUGHPUT,
   format: (value) => `${rate(value)}/s`,
   axisFormat: rate,
+  isWhole: false,
   lines: [...THROUGHPUT.lines, line("accepted", "accepted", "--violet"), line("failed", "failed", "--bad")],
 };
 const LATENCY = {
   title: "Receipt to stored",
   format: span,
   axisFormat: roundSpan,
+  least: 10,
   lines: [line("p99", "p99", "--pink"), line("p95", "p95", "--violet"), line("p50", "p50", "--accent")],
 };
 const LAG = {
   title: "Waiting",
   format: count,
   axisFormat: shortCount,
+  least: 1,
+  isWhole: true,
   lines: [line("lag", "events", "--warn", "--warn-soft")],
 };
 
