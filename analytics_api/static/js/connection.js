@@ -7,6 +7,7 @@ import { readKey } from "./key.js";
 const SILENCE_MS = 6_000; // a message is due every second: silence means that nobody is there any more
 const PATH = "/api/v1/ws/metrics";
 
+const REFUSALS = [4401, 4403]; // close codes: the key is not taken any longer, or may not see this
 const TRIES = 3; // failures after which an API that answers calls is taken for one whose WebSockets do not come through
 
 /**
@@ -66,7 +67,12 @@ export class Connection extends EventTarget {
       socket.send(JSON.stringify({ type: "subscribe", ...choice }));
     };
     socket.onmessage = (message) => this.#hear(JSON.parse(message.data));
-    socket.onclose = () => this.#lose();
+    socket.onclose = ({ code, reason }) => (REFUSALS.includes(code) ? this.#refuse(reason) : this.#lose());
+  }
+
+  #refuse(reason) {
+    this.stop();
+    this.dispatchEvent(new CustomEvent("refused", { detail: `The key is refused: ${reason}.` }));
   }
 
   #hear(message) {

@@ -8,7 +8,7 @@ import { MOST_FAILED, showFailed } from "./panels/failed.js";
 import { clearNow, showNow, showNowSlowly } from "./panels/now.js";
 import { OverTime } from "./panels/over_time.js";
 import { clearTypes, showCountsByType, showRecentByType } from "./panels/types.js";
-import { processorsOf, showWorks } from "./panels/works.js";
+import { hideWorks, processorsOf, showWorks } from "./panels/works.js";
 import { Samples } from "./samples.js";
 import { showConnection, showMissing, showTrouble } from "./status.js";
 import { TailView } from "./tail_view.js";
@@ -123,6 +123,7 @@ export class Session {
     showMissing(message.unavailable ?? []);
     showRecentByType(message.counts_by_type ?? []);
     showWorks(message);
+    this.#overTime.showLag(message.client_id === null);
     this.#overTime.showLive();
     this.#know(message);
     if (message.rates?.stored > 0) this.#tail.hasEvents();
@@ -140,7 +141,7 @@ export class Session {
     if (this.#isAdmin !== null) return;
     this.#isAdmin = message.client_id === null;
     showWhose(message.client_id, this.#isAdmin);
-    this.#overTime.showLag(this.#isAdmin);
+    hideWorks(!this.#isAdmin);
     if (this.#isAdmin) this.#keepClients();
   }
 
@@ -161,7 +162,8 @@ export class Session {
     clearTypes();
     showFailed([], this.#range.words, false);
     showAudit([]);
-    showWorks({});
+    showWorks({ processors: [], streams: [] });
+    hideWorks(false);
     showWelcome(false);
     this.#tail.clear();
     this.#overTime.showLive();

@@ -8,7 +8,7 @@ const SLOW = "The live connection does not come through: a proxy on the way may 
   + "What waits is asked for every few seconds instead; rates and latencies are not known.";
 const PARTS = {
   redis: "Redis does not answer: nothing is accepted, and what waits is not known.",
-  postgres: "PostgreSQL does not answer: events are still accepted and wait; counts and lists stand still.",
+  postgresql: "PostgreSQL does not answer: events are still accepted and wait; counts and lists stand still.",
 };
 let connection = null;
 let missing = "";

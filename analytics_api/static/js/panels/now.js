@@ -1,19 +1,20 @@
 // The tiles: what flows at this second.
 
 import { byId, element, setText } from "../dom.js";
-import { NOTHING, plural, rate, shortCount, span, spanParts } from "../format.js";
+import { NOTHING, hourMinute, rate, shortCount, span, spanParts } from "../format.js";
 
 const tiles = byId("now");
 
 /** Show a message of the live connection. */
 export function showNow(message) {
   const { rates, totals, lag, oldest_age_seconds: oldest, latency_ms: latency, failed } = message;
-  tile("accepted", rate(rates.accepted), "/s", totals ? `${shortCount(totals.accepted)} in all` : "");
+  const since = hourMinute(new Date(message.totals_since));
+  tile("accepted", rate(rates.accepted), "/s", `${shortCount(totals.accepted)} since ${since}`);
   tile("stored", rate(rates.stored), "/s", rates.duplicate > 0 ? `and ${rate(rates.duplicate)}/s duplicates` : "");
   showWaiting(lag, oldest);
   showLatency(latency);
   showFailed(failed, rates.failed);
-  showLagTile(message.client_id === null || lag !== null);
+  showLagTile(message.client_id === null);
 }
 
 function showWaiting(lag, oldestSeconds) {
@@ -28,7 +29,7 @@ function showFailed(failed, perSecond) {
 function showLatency(latency) {
   if (!latency || !latency.count) return tile("latency", NOTHING, "", "nothing stored in the last minute");
   const [value, unit] = spanParts(latency.p95);
-  return tile("latency", value, `${unit} p95`, `p50 ${span(latency.p50)} · p99 ${span(latency.p99)} of ${plural(latency.count, "event")}`);
+  return tile("latency", value, `${unit} p95`, `p50 ${span(latency.p50)} · p99 ${span(latency.p99)}`);
 }
 
 function showLagTile(isShown) {

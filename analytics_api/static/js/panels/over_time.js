@@ -7,6 +7,7 @@ import { STEP_SECONDS } from "../ranges.js";
 
 const LIVE_RANGE = "15m";
 const LIVE_STEPS = { "15m": 5, "1h": 60, "6h": 60, "24h": 300, "7d": 1800, "30d": 7200 };
+const SEEN_SHARE = 0.03; // of the width: less is a dot
 const line = (name, label, colour, fill = "") => ({ name, label, colour, fill });
 
 const THROUGHPUT = {
@@ -99,6 +100,8 @@ export class OverTime {
     const note = since > from + 60 && since < Infinity ? `Seen here since ${hourMinute(new Date(since * 1000))}` : "";
     this.#latency.footnote(note);
     this.#lag.footnote(note);
+    const isShort = now - since < this.#range.seconds * SEEN_SHARE;
+    this.#lag.explain(isShort && this.#range.name !== LIVE_RANGE ? "What waited is not kept: it is known while this page is open" : "");
     if (this.#showsSeconds) this.#throughput.footnote(note);
   }
 }

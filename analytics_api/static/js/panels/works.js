@@ -7,14 +7,17 @@ const ALARMS = { running: "status-good", halted: "status-bad", gone: "status-bad
 const processors = byId("processors");
 const streams = byId("streams");
 
-/** Show `processors` and `streams` of a message; null or nothing when the key may not see them. */
+/** Say that this key is not told of them. */
+export function hideWorks(isHidden) {
+  byId("works-hidden").hidden = !isHidden;
+  byId("works-shown").hidden = isHidden;
+}
+
+/** Show `processors` and `streams` of a message; null while Redis is away: then what was known stays. */
 export function showWorks({ processors: working, streams: waiting }) {
-  const isTold = Array.isArray(waiting) || Array.isArray(working);
-  byId("works-hidden").hidden = isTold;
-  byId("works-shown").hidden = !isTold;
-  if (!isTold) return;
-  showProcessors(working ?? []);
-  showRows(streams.tBodies[0], waiting ?? [], (stream) => `${stream.name} ${stream.shard}`, makeStream, fillStream);
+  if (!working || !waiting) return;
+  showProcessors(working);
+  showRows(streams.tBodies[0], waiting, (stream) => `${stream.name} ${stream.shard}`, makeStream, fillStream);
 }
 
 /** Consumers of an answer of queue-status, as processors; what each is at is not told there. */
@@ -47,7 +50,7 @@ function fillProcessor(row, processor) {
   state.className = ALARMS[processor.state] ?? "status-warn";
   setText(trouble, processor.last_error ?? "");
   setText(row.cells[2], count(processor.pending));
-  setText(row.cells[3], rate(processor.rate));
+  setText(row.cells[3], rate(processor.stored_per_second));
   setText(row.cells[4], processor.idle_seconds === null ? "never seen" : span(processor.idle_seconds * 1000));
 }
 
