@@ -15,6 +15,7 @@ from analytics_api.event_lookup import EventLookup
 from analytics_api.event_routes import event_routes
 from analytics_api.event_trace import EventTraces
 from analytics_api.health import Health, health_routes
+from analytics_api.live.live import Live, LiveLimits
 from analytics_api.measured import measured
 from analytics_api.metrics import AnalyticsMetrics
 from analytics_api.processing_routes import processing_routes
@@ -34,8 +35,11 @@ def build_app(
     pool: AsyncConnectionPool[Any],
     client: "redis.asyncio.Redis",
     key_ring: KeyRing,
+    live: Live | None = None,
 ) -> AsgiApp:
-    """The application. Pool and client are the caller's to open and close; ``pool`` is made with
+    """The application; without ``live`` it makes live parts of its own on these.
+
+    Pool and client are the caller's to open and close; ``pool`` is made with
     ``configure=analytics_api.reader.configure_reader(config.statement_timeout_ms)``, of the reader role.
     """
     metrics = AnalyticsMetrics()
@@ -54,6 +58,8 @@ def build_app(
     app.include_router(queue_routes(reader, client, config.shards))
     app.include_router(processing_routes(reader))
     app.include_router(audit_routes(reader))
+    live = live or Live(reader, client, config.shards, key_ring, LiveLimits())
+    app.include_router(live.routes())
     app.include_router(health_routes(Health(pool, client, config.shards), metrics, config.instance))
     app.include_router(dashboard.dashboard_routes(config.gateway_port))
     app.include_router(home_routes("/dashboard"))

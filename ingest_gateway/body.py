@@ -11,8 +11,10 @@ from shared.request_facts import RequestFacts
 _GZIP_WINDOW: Final = 31  # zlib's wbits for a gzip header and trailer
 
 
-async def read_body(facts: RequestFacts, receive: Receive, max_bytes: int, timeout_seconds: float) -> bytes:
-    """The body, at most ``max_bytes`` long after decompression.
+async def read_body(
+    facts: RequestFacts, whole: bytes | None, receive: Receive, max_bytes: int, timeout_seconds: float
+) -> bytes:
+    """The body, at most ``max_bytes`` long after decompression. ``whole`` is all that is to be read, if it has come.
 
     Raises Problem: too-large, body-timeout, unsupported-media-type, bad-request (a broken gzip stream, a client gone).
     """
@@ -20,6 +22,10 @@ async def read_body(facts: RequestFacts, receive: Receive, max_bytes: int, timeo
         raise Problem("unsupported-media-type", "Content-Encoding must be gzip or absent")
     if facts.content_length is not None and facts.content_length > max_bytes:
         raise _too_large(max_bytes)
+    if whole is not None and facts.content_encoding != b"gzip":
+        if len(whole) > max_bytes:
+            raise _too_large(max_bytes)
+        return whole
     try:
         async with asyncio.timeout(timeout_seconds):
             chunks = await _read_chunks(receive, max_bytes, gzip=facts.content_encoding == b"gzip")

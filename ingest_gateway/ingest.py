@@ -19,7 +19,7 @@ from ingest_gateway.preferences import read_preferences
 from ingest_gateway.publisher import BACKLOG_FULL, FULL_RETRY_SECONDS, LIMITED, Published, Publisher, PublishRequest
 from ingest_gateway.storage_wait import StorageWait
 from shared.accepted_counts import account_field
-from shared.answers import Headers, Receive, Scope, Send, limited, problem_messages, rate_limit_headers
+from shared.answers import WHOLE_BODY, Headers, Receive, Scope, Send, limited, problem_messages, rate_limit_headers
 from shared.api_keys import ApiKey
 from shared.api_keys import Scope as KeyScope
 from shared.audit_record import encode_record_head
@@ -71,7 +71,7 @@ class IngestEndpoint:
         call = _Call(scope["path"], read_facts(scope), time.perf_counter())
         self._metrics.active += 1
         try:
-            status, body = await self._serve(call, receive)
+            status, body = await self._serve(call, scope.get(WHOLE_BODY), receive)
             headers: Headers = [
                 (b"content-type", b"application/json"),
                 (b"content-length", b"%d" % len(body)),
@@ -86,7 +86,7 @@ class IngestEndpoint:
         finally:
             self._metrics.active -= 1
 
-    async def _serve(self, call: _Call, receive: Receive) -> tuple[int, bytes]:
+    async def _serve(self, call: _Call, whole: bytes | None, receive: Receive) -> tuple[int, bytes]:
         facts = call.facts
         if self._metrics.active > self._config.max_concurrency:
             raise Problem("unavailable", "too many requests at once; nothing was accepted", retry_after=1)
@@ -98,7 +98,7 @@ class IngestEndpoint:
         if facts.content_type not in _JSON and (call.route == SINGLE or facts.content_type not in _LINES):
             takes = "application/json" + ("" if call.route == SINGLE else " or application/x-ndjson")
             raise Problem("unsupported-media-type", f"Content-Type must be {takes}")
-        body = await read_body(facts, receive, self._config.max_body_bytes, self._config.body_timeout_seconds)
+        body = await read_body(facts, whole, receive, self._config.max_body_bytes, self._config.body_timeout_seconds)
         call.body_bytes = len(body)
         return await self._accept(call, api_key, body)
 

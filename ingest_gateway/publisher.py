@@ -19,6 +19,7 @@ from redis.exceptions import OutOfMemoryError
 from ingest_gateway.config import GatewayConfig
 from ingest_gateway.durability import UnconfirmedError, check_confirmed, confirmation
 from ingest_gateway.redis_memory import RedisMemory
+from shared.audit_record import encode_record
 from shared.problems import Problem
 from shared.redis_functions import RedisFunction
 from shared.redis_keys import ShardKeys
@@ -33,6 +34,8 @@ MAX_WAITING_REQUESTS: Final = 8192
 """Bytes of events, and requests, that may wait for their call in one process; beyond either they get 503 at once."""
 
 FULL_RETRY_SECONDS: Final = 5
+
+_encoder: Final = msgspec.msgpack.Encoder()
 
 ACCEPTED: Final = 0
 LIMITED: Final = 1
@@ -58,11 +61,6 @@ class PublishRequest:
     """The CRC-32 of each payload, big-endian, one after the other."""
     account: str = ""
     """Where its kept events are counted as accepted; see ``shared.accepted_counts.account_field``."""
-
-    @property
-    def parts(self) -> tuple[bytes, bytes, bytes, bytes]:
-        """Its bytes, in the order in which the function cuts them."""
-        return self.audit_head, self.block_head, self.block_events, self.crcs
 
 
 class Duplicate(msgspec.Struct, array_like=True, frozen=True):
@@ -116,13 +114,11 @@ class Publisher:
         self._level = config.durability
         self._confirm = confirmation(config.durability, config.redis_timeout_ms)
         self._keys = ShardKeys(shard)
-        self._window_us = config.window_seconds * 1_000_000
         self._function = RedisFunction("ingest_gateway", "publish")
-        self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(_Reply)
-        filter_bounds = config.duplicate_max_ids, config.duplicate_window_seconds * 1_000_000
-        self._settings = self._encoder.encode((config.backlog_limit_events, *filter_bounds))
-        self._settings_when_full = self._encoder.encode((0, *filter_bounds))
+        windows_us = config.duplicate_window_seconds * 1_000_000, config.window_seconds * 1_000_000
+        self._settings = _encoder.encode((config.backlog_limit_events, config.duplicate_max_ids, *windows_us))
+        self._settings_when_full = _encoder.encode((0, config.duplicate_max_ids, *windows_us))
         self._waiting: deque[_Waiting] = deque()
         self._waiting_bytes = 0
         self._caller: asyncio.Task[None] | None = None
@@ -175,9 +171,8 @@ class Publisher:
             keys.accepted,
         ]  # fmt: skip
         try:
-            requests = self._encoder.encode(_with_limit_places(taken, names, keys, self._window_us))
-            blob = b"".join([part for waiting in taken for part in waiting.request.parts])
-            reply = self._decoder.decode(await self._run(names, requests, blob))
+            arguments = _arguments(taken, names, keys)
+            reply = self._decoder.decode(await self._run(names, *arguments))
             pairs = list(zip(taken, reply.results, strict=True))
         except Exception as error:  # noqa: BLE001  whatever it is, nobody may be left waiting
             self._fail(taken, error)
@@ -187,16 +182,16 @@ class Publisher:
             if not waiting.done.done():  # its client may be gone
                 waiting.done.set_result(Published(result, reply.ms, entry_seq))
 
-    async def _run(self, names: list[str], requests: bytes, blob: bytes) -> bytes:
+    async def _run(self, names: list[str], *arguments: bytes) -> bytes:
         """The function's reply, once what it wrote is as safe as the durability level asks."""
         is_full = self._memory is not None and self._memory.is_full
         settings = self._settings_when_full if is_full else self._settings
         packed: bytes
         if self._confirm is None:
-            packed = await self._function.call_async(self._redis, names, settings, requests, blob)
+            packed = await self._function.call_async(self._redis, names, settings, *arguments)
         else:
             packed, reached = await self._function.call_confirmed_async(
-                self._redis, names, settings, requests, blob, confirm=self._confirm
+                self._redis, names, settings, *arguments, confirm=self._confirm
             )
             check_confirmed(self._level, reached)
         return packed
@@ -226,12 +221,12 @@ def _problem(error: Exception) -> Problem:
     )
 
 
-def _with_limit_places(
-    taken: list[_Waiting], names: list[str], keys: ShardKeys, window_us: int
-) -> list[tuple[object, ...]]:
-    """The requests as the function takes them; appends the limit lists they need to ``names``, each once."""
+def _arguments(taken: list[_Waiting], names: list[str], keys: ShardKeys) -> list[bytes]:
+    """What the function takes after its settings; appends the limit lists it needs to ``names``, each once."""
     places: dict[str, int] = {}
     requests: list[tuple[object, ...]] = []
+    records: list[bytes] = []
+    blocks: list[bytes] = []
     for waiting in taken:
         request = waiting.request
         place = 0
@@ -240,8 +235,12 @@ def _with_limit_places(
             if place == 0:
                 names.append(keys.limit(request.key_id))
                 place = places[request.key_id] = len(names)
+        record = encode_record(request.audit_head, request.status, request.error)
+        records.append(record)
+        blocks += (request.block_head, request.block_events)
         requests.append(
-            (place, request.limit, window_us, request.status, request.error, request.ids,
-             len(request.audit_head), len(request.block_head), len(request.block_events), request.account)
+            (place, request.limit, request.ids, len(request.audit_head), len(record),
+             len(request.block_head), len(request.block_events), request.account)
         )  # fmt: skip
-    return requests
+    crcs = b"".join([waiting.request.crcs for waiting in taken])
+    return [_encoder.encode(requests), b"".join(records), b"".join(blocks), crcs]

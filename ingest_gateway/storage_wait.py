@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 
 from ingest_gateway.publisher import Published
 from shared.redis_functions import RedisFunction
-from shared.redis_keys import ShardKeys
+from shared.redis_keys import GROUP, ShardKeys
 
 _FIRST_PAUSE_SECONDS: Final = 0.01
 _LONGEST_PAUSE_SECONDS: Final = 0.1
@@ -53,7 +53,7 @@ class StorageWait:
 
     async def _ask(self, keys: ShardKeys, ms: int, seq: int) -> bytes:
         names = [keys.events.stream, keys.events.totals]
-        return cast(bytes, await self._state.call_async(self._redis, names, ms, seq))
+        return cast(bytes, await self._state.call_async(self._redis, names, GROUP, ms, seq))
 
     async def _any_failed(self, keys: ShardKeys, ids: Sequence[str]) -> bool:
         """Asked last: a failed event is named there in the step that settles its entry."""

@@ -1,7 +1,7 @@
 """Answers that every part of a service gives alike: problem documents and RateLimit fields, as ASGI messages."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, Final
 
 from shared.problems import MEDIA_TYPE, Problem
 
@@ -11,6 +11,9 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
+
+WHOLE_BODY: Final = "weir.body"
+"""Where a scope has the whole body, if it came with the head: an extension of our server, beside ``receive``."""
 
 
 def rate_limit_headers(limit: int, window_seconds: int, remaining: int, reset_us: int) -> Headers:

@@ -1,6 +1,7 @@
 """An audit record: one answered call, on its way through the audit stream to ``audit_logs``."""
 
 import time
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -64,7 +65,12 @@ def encode_record_head(
 
 def encode_record(head: bytes, status: int, error: str) -> bytes:
     """A whole record."""
-    return head + _encoder.encode(status) + _encoder.encode(error)
+    return head + _outcome(status, error)
+
+
+@lru_cache(maxsize=256)
+def _outcome(status: int, error: str) -> bytes:
+    return _encoder.encode(status) + _encoder.encode(error)
 
 
 def decode_records(blob: bytes) -> list[AuditRecord]:

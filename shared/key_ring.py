@@ -54,23 +54,38 @@ class KeyRing:
         self._remembered: OrderedDict[str, _Remembered] = OrderedDict()
         self._look_ups: dict[str, asyncio.Task[None]] = {}
         self._used: dict[str, datetime] = {}
+        self._proved: OrderedDict[str, tuple[str, bytes]] = OrderedDict()
 
     async def authenticate(self, token: str | None) -> ApiKey:
         """The usable key that this token is. Raises Problem: unauthenticated; unavailable when it cannot be known."""
         if token is None:
             raise no_key()
-        parts = parse_key(token)
-        if parts is None:
-            raise _refused("this is not an API key of Weir: its form or its checksum is wrong")
-        api_key = await self._current(parts.public_id)
-        if api_key is None or not matches(api_key, self._pepper, parts.secret):
-            raise _refused("no such API key")
+        api_key = await self._proved_key(token)
         if not api_key.is_active:
             raise _refused(f"API key {api_key.public_id} is disabled")
         now = datetime.now(UTC)
         if not api_key.is_usable(now):
             raise _refused(f"API key {api_key.public_id} has expired")
         self._used[api_key.public_id] = now
+        return api_key
+
+    async def _proved_key(self, token: str) -> ApiKey:
+        """The key whose secret the token holds. Proved once for a token and the HMAC it was proved against."""
+        public_id, proved_against = self._proved.get(token, (None, None))
+        if public_id is not None:
+            api_key = await self._current(public_id)
+            if api_key is not None and api_key.secret_hmac == proved_against:
+                return api_key
+        parts = parse_key(token)
+        if parts is None:
+            raise _refused("this is not an API key of Weir: its form or its checksum is wrong")
+        api_key = await self._current(parts.public_id)
+        if api_key is None or not matches(api_key, self._pepper, parts.secret):
+            raise _refused("no such API key")
+        self._proved[token] = parts.public_id, api_key.secret_hmac
+        self._proved.move_to_end(token)
+        while len(self._proved) > MAX_REMEMBERED:
+            self._proved.popitem(last=False)
         return api_key
 
     async def flush_last_used(self) -> None:

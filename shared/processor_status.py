@@ -4,12 +4,13 @@ A heartbeat expires by itself, so a processor that died, hangs as a whole or can
 What it left pending is known to Redis, and is claimed by others.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import redis
+import redis.asyncio
 
 from shared.redis_keys import ShardKeys
 from shared.stream_status import ConsumerStatus, read_stream_status
@@ -57,6 +58,23 @@ def read_processor_status(client: "redis.Redis", shards: int) -> list[ProcessorS
         if beat:  # else it expired just now
             beats[key.decode().removeprefix(prefix)] = {name.decode(): text.decode() for name, text in beat.items()}
     return statuses(beats, consumers)
+
+
+async def find_processors_async(client: "redis.asyncio.Redis") -> set[str]:
+    """The names of all that tell something of themselves. Raises redis-py's errors."""
+    prefix = ShardKeys(0).processor("")
+    return {
+        key.decode().removeprefix(prefix) async for key in client.scan_iter(match=_literally(prefix) + "*", count=_PAGE)
+    }
+
+
+async def read_heartbeats_async(client: "redis.asyncio.Redis", names: Collection[str]) -> dict[str, dict[str, str]]:
+    """What these processors tell, those left out that tell nothing; one round trip. Raises redis-py's errors."""
+    pipeline: Any = client.pipeline(transaction=False)
+    for name in names:
+        pipeline.hgetall(ShardKeys(0).processor(name))
+    beats = zip(names, await pipeline.execute() if names else [], strict=True)
+    return {name: {field.decode(): text.decode() for field, text in beat.items()} for name, beat in beats if beat}
 
 
 def statuses(beats: Mapping[str, Mapping[str, str]], consumers: Iterable[ConsumerStatus]) -> list[ProcessorStatus]:

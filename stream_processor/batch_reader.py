@@ -11,6 +11,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from stream_processor.backoff import Backoff
+from stream_processor.company import company_ms
 from stream_processor.config import ProcessorConfig
 from stream_processor.crash_points import CrashPoint, reach
 from stream_processor.entries import Prepared, Source, StreamEntry
@@ -59,6 +60,7 @@ class BatchReader:
         self._gate = gate
         self._most_deliveries = config.max_attempts if tries_alone else sys.maxsize
         self._next_claim = self._next_keep = 0.0
+        self._last_read = 0.0
         # nothing here waits for longer than it takes until entries in hand are to be kept
         self._keep_seconds = config.claim_idle_seconds / 3
         self._block_ms = max(1, int(min(BLOCK_MS, self._keep_seconds * 1000)))
@@ -112,13 +114,15 @@ class BatchReader:
         events, size = _measure(entries)
         more_is_there = len(entries) >= MAX_ENTRIES
         if events < max_events and size < max_bytes and not more_is_there:
-            self._stop.wait(self._config.batch_age_ms / 1000)
+            quiet_ms = (time.monotonic() - self._last_read) * 1000
+            self._stop.wait(company_ms(self._config.batch_age_ms, events, quiet_ms) / 1000)
             more_is_there = True
         while more_is_there and events < max_events and size < max_bytes:
             more = self._reader.read_new(max_events - events, max_bytes - size)
             entries += more
             events, size = _measure(entries)
             more_is_there = len(more) >= MAX_ENTRIES
+        self._last_read = time.monotonic()
         return entries
 
     def _take_own_pending(self) -> None:

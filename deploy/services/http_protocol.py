@@ -3,15 +3,21 @@
 A request's headers must be there within ``request_seconds`` of its first byte (or of the connection), and be at most
 MAX_HEAD_BYTES; its body within as much again, for which the application answers 408 itself, with an audit record. What
 is refused here never became a request, so nothing is audited. Costs one timer a connection, none a request.
+
+Small requests are the dear ones, so two things that uvicorn does in steps are done in one. An application starts when
+all that came with a packet is parsed; has the whole body come, it is in ``scope[WHOLE_BODY]`` and not waited for. An
+answer of known length is one write (``whole_answer``).
 """
 
 import asyncio
 import secrets
 from typing import ClassVar, Final
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from shared.answers import problem_messages
+from deploy.services.whole_answer import answering_whole
+from shared.answers import WHOLE_BODY, problem_messages
 from shared.problems import Problem
 
 MAX_HEAD_BYTES: Final = 64 * 1024
@@ -30,6 +36,8 @@ class TimelyProtocol(HttpToolsProtocol):
         self._head_bytes = 0  # with what follows it in its last packet; 0 once the request is whole
         self._head_complete = False
         self._head_refused = False
+        self._parses = False
+        self._begun: tuple[RequestResponseCycle, ASGI3Application] | None = None  # to start when all is parsed
         self._check = self.loop.call_later(self.request_seconds, self._check_deadline)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -43,7 +51,11 @@ class TimelyProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if not self._head_complete:
             self._head_bytes += len(data)
+        self._parses = True
         super().data_received(data)
+        self._parses = False
+        if self._begun is not None:
+            self._start(*self._begun)
         if self._head_bytes:
             self._await_the_rest()
 
@@ -59,6 +71,18 @@ class TimelyProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._head_complete = False
         super().on_message_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        if self._parses:  # of several requests in one packet, uvicorn starts the first and queues the others
+            self._begun = cycle, app
+        else:
+            super()._start_asgi_task(cycle, answering_whole(cycle, app))
+
+    def _start(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._begun = None
+        if not cycle.more_body:
+            cycle.scope[WHOLE_BODY] = bytes(cycle.body)  # type: ignore[typeddict-unknown-key]  # an extension of ours
+        self._start_asgi_task(cycle, app)
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(_head_too_large() if self._head_refused else Problem("bad-request", "this is not valid HTTP/1.1"))

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 from collections.abc import Coroutine, Iterator
 from math import ceil
@@ -44,7 +45,18 @@ async def serve(app: AsgiApp, settings: Settings, host: str, port: int) -> None:
             timeout_graceful_shutdown=ceil(settings.drain_seconds),
         )
     )
+    _calm_collector()
     await server.serve()
+
+
+def _calm_collector() -> None:
+    """Let the collector look at what start-up made no more, and at the rest seldom.
+
+    Requests make few cycles; at Python's 700 allocations a look it costs them 5 %.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:

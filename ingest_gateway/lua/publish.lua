@@ -5,19 +5,21 @@
 --
 -- KEYS[1] events stream   KEYS[2] its totals   KEYS[3] audit stream   KEYS[4] its totals
 -- KEYS[5] ids             KEYS[6] ids before   KEYS[7] accepted counts   KEYS[8..] limit lists
--- ARGV[1] msgpack {backlog_limit, ids_max, ids_window_us}
+-- ARGV[1] msgpack {backlog_limit, ids_max, ids_window_us, limit_window_us}
 -- ARGV[2] msgpack list of requests {
 --   limit_place   place in KEYS of the limit list, 0 for none
---   limit, window_us
---   status        of the answer when nothing here refuses it
---   error         the same: problem type or ''
+--   limit
 --   ids           list of 'client NUL event_id' in order, {} when the request brings no events
---   audit, head, events   the lengths in ARGV[3] of
---     audit       msgpack bytes of the record up to, not including, its status and error
---     head        msgpack bytes of the block up to, not including, its list of events
---     events      msgpack bytes of that list; after them the CRC-32 of each payload, 4 bytes each
+--   audit         length in ARGV[3] of its record up to, not including, status and error
+--   record        the same of the whole record
+--   head          length in ARGV[4] of its block up to, not including, its list of events
+--   events        the same of that list
 --   account       field of the accepted counts to which its kept events are added }
--- ARGV[3] the bytes of all requests, one after the other (Redis' cmsgpack does not read msgpack's binary type)
+-- ARGV[3] audit records of all requests, one after the other, as they are when nothing here refuses them; msgpack
+-- ARGV[4] blocks of all requests that bring events, the same
+-- ARGV[5] the CRC-32 of each payload, 4 bytes each
+-- Nearly always nothing is refused and no event is a duplicate: then ARGV[3] and ARGV[4] are written as they came, and
+-- nothing is cut (Redis' cmsgpack does not read msgpack's binary type).
 -- Returns msgpack {ms, list of results {outcome, remaining, reset_us, last, kept, duplicates}}
 --   outcome 0 done, 1 rate limited, 2 backlog full; ms-(last - kept + k) is the id of the k-th kept event
 --   duplicates: list of {place, ms, seq, same} with place from 0 and same = 1 if the payload's CRC is the first one's
@@ -70,7 +72,7 @@ local CHUNK = 4000 -- of Lua's stack, which holds a call's arguments
 local function find_known(requests, ids, before)
   local all, known = {}, {}
   for _, request in ipairs(requests) do
-    for _, id in ipairs(request[6]) do all[#all + 1] = id end
+    for _, id in ipairs(request[3]) do all[#all + 1] = id end
   end
   for from = 1, #all, CHUNK do
     local to = math.min(from + CHUNK - 1, #all)
@@ -100,8 +102,45 @@ local function remember(ids, fresh, ms)
   end
 end
 
+-- The records of all requests, with the status and error of those that were refused here.
+local function audit_blob(requests, refused, records)
+  if not next(refused) then return records end
+  local parts, at = {}, 1
+  for i, request in ipairs(requests) do
+    local audit_length, record_length = request[4], request[5]
+    local refusal = refused[i]
+    if refusal then
+      parts[#parts + 1] = string.sub(records, at, at + audit_length - 1)
+        .. cmsgpack.pack(refusal[1]) .. cmsgpack.pack(refusal[2])
+    else
+      parts[#parts + 1] = string.sub(records, at, at + record_length - 1)
+    end
+    at = at + record_length
+  end
+  return table.concat(parts)
+end
+
+-- The blocks of all requests without the events that are not kept, and how many blocks there are.
+-- results[i] has the kept events of a request in its place 5; dropped[i] the set of places of the others.
+local function event_blob(requests, results, dropped, blocks)
+  local parts, at = {}, 1
+  for i, request in ipairs(requests) do
+    local n, kept, head_length, events_length = #request[3], results[i][5], request[6], request[7]
+    local events_at = at + head_length
+    local after = events_at + events_length
+    if kept > 0 and kept == n then
+      parts[#parts + 1] = string.sub(blocks, at, after - 1)
+    elseif kept > 0 then
+      local events = without(string.sub(blocks, events_at, after - 1), dropped[i], n, kept)
+      parts[#parts + 1] = string.sub(blocks, at, events_at - 1) .. events
+    end
+    at = after
+  end
+  return table.concat(parts), #parts
+end
+
 local function publish(keys, argv)
-  local backlog_limit, ids_max, ids_window_us = unpack(cmsgpack.unpack(argv[1]))
+  local backlog_limit, ids_max, ids_window_us, limit_window_us = unpack(cmsgpack.unpack(argv[1]))
   local requests = cmsgpack.unpack(argv[2])
   local time = redis.call('TIME')
   local now_us = time[1] * 1000000 + time[2]
@@ -109,27 +148,23 @@ local function publish(keys, argv)
   local added = tonumber(counts[1] or 0)
   local backlog = added - tonumber(counts[2] or 0)
   local ms = math.max(math.floor(now_us / 1000), tonumber(counts[3] or 0))
-  local blocks, records, results, windows, fresh, own, repeats, total, at = {}, {}, {}, {}, {}, {}, {}, 0, 1
-  local accounts = {}
+  local results, windows, refused, dropped, fresh, own, repeats, accounts = {}, {}, {}, {}, {}, {}, {}, {}
+  local total, seen, with_events = 0, 0, 0 -- kept events; events looked at; requests that bring any
   rotate_ids(keys[5], keys[6], keys[2], now_us, ids_max, ids_window_us)
   local known = find_known(requests, keys[5], keys[6])
 
   for i, request in ipairs(requests) do
-    local place, limit, window_us, status, err, ids, audit_length, head_length, events_length, account = unpack(request)
+    local place, limit, ids = request[1], request[2], request[3]
     local outcome, remaining, reset_us, kept, duplicates = ACCEPTED, 0, 0, 0, {}
     local n = #ids
-    local audit = string.sub(argv[3], at, at + audit_length - 1)
-    local head_at = at + audit_length
-    local events_at = head_at + head_length
-    local crcs_at = events_at + events_length
-    at = crcs_at + 4 * n
+    if n > 0 then with_events = with_events + 1 end
     if n > 0 and backlog + total >= backlog_limit then
-      outcome, status, err = BACKLOG, 503, 'backlog-full'
+      outcome, refused[i] = BACKLOG, {503, 'backlog-full'}
     end
     if place > 0 then
       local window = windows[place]
       if not window then
-        window = open_window(keys[place], limit, window_us, now_us)
+        window = open_window(keys[place], limit, limit_window_us, now_us)
         windows[place] = window
       end
       if outcome == BACKLOG then
@@ -137,49 +172,48 @@ local function publish(keys, argv)
       else
         local admitted = admit_one(window)
         remaining, reset_us = left_in(window)
-        if not admitted then outcome, status, err = LIMITED, 429, 'rate-limited' end
+        if not admitted then outcome, refused[i] = LIMITED, {429, 'rate-limited'} end
       end
     end
     if outcome == ACCEPTED and n > 0 then
-      local dropped = {}
       for k = 1, n do
-        local crc = string.sub(argv[3], crcs_at + 4 * k - 4, crcs_at + 4 * k - 1)
-        local first = known[ids[k]]
-        local mine = own[ids[k]] -- where in fresh an earlier event of this call has the id
-        if first then
-          local ms_high, ms_low, seq_high, seq_low = struct.unpack('>I2I4I2I4', first)
-          duplicates[#duplicates + 1] = {
-            k - 1, ms_high * 4294967296 + ms_low, seq_high * 4294967296 + seq_low, string.sub(first, 13) == crc and 1 or 0,
-          }
-          dropped[k] = true
-        elseif mine then
-          local duplicate = {k - 1, 0, fresh[mine + 1], fresh[mine + 2] == crc and 1 or 0}
+        local id = ids[k]
+        local crc_at = 4 * (seen + k) - 3
+        local crc = string.sub(argv[5], crc_at, crc_at + 3)
+        local first = known[id]
+        local mine = own[id] -- where in fresh an earlier event of this call has the id
+        if first or mine then
+          local duplicate
+          if first then
+            local ms_high, ms_low, seq_high, seq_low = struct.unpack('>I2I4I2I4', first)
+            local same = string.sub(first, 13) == crc and 1 or 0
+            duplicate = {k - 1, ms_high * 4294967296 + ms_low, seq_high * 4294967296 + seq_low, same}
+          else
+            duplicate = {k - 1, 0, fresh[mine + 1], fresh[mine + 2] == crc and 1 or 0}
+            repeats[#repeats + 1] = duplicate -- its ms is known when the entry is there
+          end
           duplicates[#duplicates + 1] = duplicate
-          repeats[#repeats + 1] = duplicate -- its ms is known when the entry is there
-          dropped[k] = true
+          dropped[i] = dropped[i] or {}
+          dropped[i][k] = true
         else
           kept = kept + 1
           local size = #fresh
-          own[ids[k]] = size + 1
-          fresh[size + 1], fresh[size + 2], fresh[size + 3] = ids[k], added + total + kept, crc
+          own[id] = size + 1
+          fresh[size + 1], fresh[size + 2], fresh[size + 3] = id, added + total + kept, crc
         end
       end
-      if kept == n then
-        blocks[#blocks + 1] = string.sub(argv[3], head_at, crcs_at - 1)
-      elseif kept > 0 then
-        local events = string.sub(argv[3], events_at, crcs_at - 1)
-        blocks[#blocks + 1] = string.sub(argv[3], head_at, events_at - 1) .. without(events, dropped, n, kept)
-      end
-      if kept > 0 then accounts[account] = (accounts[account] or 0) + kept end
+      if kept > 0 then accounts[request[8]] = (accounts[request[8]] or 0) + kept end
       total = total + kept
     end
-    records[#records + 1] = audit .. cmsgpack.pack(status) .. cmsgpack.pack(err)
+    seen = seen + n
     results[i] = {outcome, remaining, reset_us, added + total, kept, duplicates}
   end
 
   for _, window in pairs(windows) do close_window(window) end
   if total > 0 then
-    ms = append(keys[1], keys[2], now_us, total, count_header(#blocks) .. table.concat(blocks))
+    local blob, blocks = argv[4], with_events
+    if total < seen then blob, blocks = event_blob(requests, results, dropped, argv[4]) end
+    ms = append(keys[1], keys[2], now_us, total, count_header(blocks) .. blob)
     remember(keys[5], fresh, ms)
     redis.call('PEXPIRE', keys[5], math.ceil(ids_window_us / 500)) -- twice the window: nothing stays for ever
     -- Younger than an event means that Redis lost its data after it was accepted: see entry_state.
@@ -187,6 +221,6 @@ local function publish(keys, argv)
     for account, n in pairs(accounts) do redis.call('HINCRBY', keys[7], account, n) end
     for _, duplicate in ipairs(repeats) do duplicate[2] = ms end
   end
-  append(keys[3], keys[4], now_us, #records, count_header(#records) .. table.concat(records))
+  append(keys[3], keys[4], now_us, #requests, count_header(#requests) .. audit_blob(requests, refused, argv[3]))
   return cmsgpack.pack({ms, results})
 end

@@ -1,0 +1,167 @@
+"""Our ways beside uvicorn's: a request is seen whole when it came whole, and an answer of known length is one write."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import uvicorn
+
+from deploy.embedded.local_address import free_port
+from deploy.services.http_protocol import timely_protocol
+from shared.answers import WHOLE_BODY
+
+ANSWER = [(b"content-length", b"2"), (b"content-type", b"text/plain")]
+
+
+@asynccontextmanager
+async def served(app: Any) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A connection to a server of this application."""
+    port = free_port()
+    config = uvicorn.Config(
+        app, host="127.0.0.1", port=port, http=timely_protocol(10), log_config=None, lifespan="off", access_log=False
+    )
+    server = uvicorn.Server(config)
+    task = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110  uvicorn tells it by this alone
+        await asyncio.sleep(0.01)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        server.should_exit = True
+        await task
+
+
+async def send_two(send: Any, headers: list[tuple[bytes, bytes]], body: bytes = b"ok") -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def read_answer(reader: asyncio.StreamReader, *, has_body: bool = True) -> tuple[bytes, bytes]:
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+    (length,) = [line.split(b": ")[1] for line in head.split(b"\r\n") if line.startswith(b"content-length")]
+    return head, await asyncio.wait_for(reader.readexactly(int(length)), 10) if has_body else b""
+
+
+def post(body: bytes, *more: bytes) -> bytes:
+    lines = [b"POST / HTTP/1.1", b"Host: x", b"Content-Length: %d" % len(body), *more]
+    return b"\r\n".join(lines) + b"\r\n\r\n" + body
+
+
+def test_a_body_that_came_with_its_head_is_in_the_scope_and_a_later_one_is_received() -> None:
+    seen: list[tuple[bytes | None, bytes]] = []
+    waits_for_more = asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        whole = scope.get(WHOLE_BODY)
+        body = b""
+        while whole is None:
+            message = await receive()
+            body += message["body"]
+            if not message["more_body"]:
+                break
+            waits_for_more.set()
+        seen.append((whole, body))
+        await send_two(send, ANSWER)
+
+    async def run() -> None:
+        async with served(app) as (reader, writer):
+            writer.write(post(b"whole"))
+            await read_answer(reader)
+            request = post(b"in two parts")
+            writer.write(request[:-5])
+            await asyncio.wait_for(waits_for_more.wait(), 10)
+            writer.write(request[-5:])
+            await read_answer(reader)
+
+    asyncio.run(run())
+    assert seen == [(b"whole", b""), (None, b"in two parts")]
+
+
+def test_requests_of_one_packet_are_answered_in_order() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        body = scope.get(WHOLE_BODY) or (await receive())["body"]
+        await send_two(send, [(b"content-length", b"%d" % len(body))], body)
+
+    async def run() -> list[bytes]:
+        async with served(app) as (reader, writer):
+            writer.write(b"".join(post(b"number %d" % number) for number in range(5)))
+            return [(await read_answer(reader))[1] for _ in range(5)]
+
+    assert asyncio.run(run()) == [b"number %d" % number for number in range(5)]
+
+
+def test_an_application_that_fails_between_head_and_body_gives_500_and_not_half_an_answer() -> None:
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": ANSWER})
+        raise RuntimeError
+
+    async def run() -> bytes:
+        async with served(app) as (reader, writer):
+            writer.write(post(b"x"))
+            return (await read_answer(reader))[0]
+
+    assert asyncio.run(run()).startswith(b"HTTP/1.1 500 ")
+
+
+def test_a_line_break_in_a_header_never_leaves() -> None:
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        await send_two(send, [*ANSWER, (b"x-name", b"a\r\nx-evil: 1")])
+
+    async def run() -> bytes:
+        async with served(app) as (reader, writer):
+            writer.write(post(b"x"))
+            return await asyncio.wait_for(reader.read(), 10)
+
+    answered = asyncio.run(run())
+    assert b"x-evil" not in answered
+
+
+def test_an_answer_of_another_length_than_it_says_ends_the_connection() -> None:
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        await send_two(send, ANSWER, b"three")
+
+    async def run() -> bytes:
+        async with served(app) as (reader, writer):
+            writer.write(post(b"x"))
+            return await asyncio.wait_for(reader.read(), 10)
+
+    assert b"three" not in asyncio.run(run())
+
+
+def test_head_has_no_body_and_connection_close_closes() -> None:
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        await send_two(send, ANSWER)
+
+    async def run() -> tuple[bytes, bytes]:
+        async with served(app) as (reader, writer):
+            writer.write(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n")
+            await read_answer(reader, has_body=False)
+            writer.write(post(b"x", b"Connection: close"))
+            head, body = await read_answer(reader)
+            assert await asyncio.wait_for(reader.read(), 10) == b"", "closed after the answer"
+            return head, body
+
+    head, body = asyncio.run(run())
+    assert b"connection: close" in head
+    assert body == b"ok"
+
+
+def test_a_stream_without_a_length_sends_its_head_at_once() -> None:
+    go_on = asyncio.Event()
+
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await go_on.wait()
+        await send({"type": "http.response.body", "body": b"late"})
+
+    async def run() -> bytes:
+        async with served(app) as (reader, writer):
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+            go_on.set()
+            return await asyncio.wait_for(reader.readuntil(b"0\r\n\r\n"), 10)
+
+    assert b"late" in asyncio.run(run())
