@@ -105,7 +105,7 @@ def test_the_page_asks_nobody_else_for_anything_and_keeps_its_policy(live: Dashb
     for label in ("1 h", "24 h", "30 d", "15 min"):
         live.choose_range(label)
     live.says("#types-range", "15 min")
-    live.assert_sound()
+    live.assert_quiet()
 
 
 def test_the_key_is_in_no_address_and_no_log(live: DashboardPage, weir: WeirUp) -> None:
@@ -119,7 +119,9 @@ def test_the_key_is_in_no_address_and_no_log(live: DashboardPage, weir: WeirUp) 
     assert secret not in kept
 
 
-def test_a_posted_event_shows_within_seconds_in_the_counts_and_in_the_tail(watching: DashboardPage, weir: WeirUp) -> None:
+def test_a_posted_event_shows_within_seconds_in_the_counts_and_in_the_tail(
+    watching: DashboardPage, weir: WeirUp
+) -> None:
     posted = event("parcel.delivered", {"street": "Mühlweg"})
     watching.says("#tail-state", "following")
     assert weir.post(posted).status_code == 202

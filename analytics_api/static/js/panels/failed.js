@@ -30,7 +30,7 @@ function makeRow(failed) {
     element("td", { className: "wrap" }, failed.event_type ?? "unknown type", element("span", { className: "under" }, who)),
     element("td", { className: "wrap" },
       element("span", { className: "chip bad" }, REASONS[failed.reason] ?? failed.reason),
-      element("span", { className: "under" }, `${failed.detail}${failed.sqlstate ? ` (${failed.sqlstate})` : ""}, after ${plural(failed.attempts, "attempt")}`)),
-    element("td", { className: "wrap" }, failed.next_step ?? ""),
+      element("span", { className: "under" }, `${failed.detail}${failed.sqlstate ? ` (${failed.sqlstate})` : ""}, after ${plural(failed.attempts, "attempt")}`),
+      element("span", { className: "under step" }, failed.next_step ?? "")),
   );
 }
