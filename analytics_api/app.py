@@ -58,7 +58,7 @@ def build_app(
     app.include_router(queue_routes(reader, client, config.shards))
     app.include_router(processing_routes(reader))
     app.include_router(audit_routes(reader))
-    live = live or Live(reader, client, config.shards, key_ring, LiveLimits())
+    live = live or Live(reader, client, client, config.shards, key_ring, LiveLimits())
     app.include_router(live.routes())
     app.include_router(health_routes(Health(pool, client, config.shards), metrics, config.instance))
     app.include_router(dashboard.dashboard_routes(config.gateway_port))

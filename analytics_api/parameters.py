@@ -1,7 +1,7 @@
 """Query parameters: strict kinds of values, and the refusal of names that a call does not know."""
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
@@ -73,9 +73,11 @@ class PageParameters(RangeParameters):
     cursor: Cursor | None = None
 
 
-def only_known(model: type[BaseModel], prefix: str | None = None) -> Callable[[Request], Awaitable[None]]:
+def only_known(
+    model: type[BaseModel], prefix: str | None = None, several: Collection[str] = ()
+) -> Callable[[Request], Awaitable[None]]:
     """A dependency that refuses parameters that ``model`` has not (names that begin with ``prefix`` excepted), and
-    one given twice. Raises Problem invalid-query, which names what is allowed.
+    one given twice, unless it is of ``several``. Raises Problem invalid-query, which names what is allowed.
     """
     known = [field.alias or name for name, field in model.model_fields.items()]
     allowed = ", ".join(sorted(known)) + (f", {prefix}…" if prefix else "") or "none"
@@ -87,7 +89,7 @@ def only_known(model: type[BaseModel], prefix: str | None = None) -> Callable[[R
                 continue
             if name not in known:
                 errors.append(FieldError("/query", f"a parameter is unknown; allowed are: {allowed}"))
-            elif name in seen:
+            elif name in seen and name not in several:
                 errors.append(FieldError(f"/query/{name}", "is given more than once"))
             seen.add(name)
         if errors:

@@ -17,6 +17,7 @@ from ingest_gateway.envelope import DecodedEvents, EventDecoder
 from ingest_gateway.metrics import GatewayMetrics
 from ingest_gateway.preferences import read_preferences
 from ingest_gateway.publisher import BACKLOG_FULL, FULL_RETRY_SECONDS, LIMITED, Published, Publisher, PublishRequest
+from ingest_gateway.slots import Slots
 from ingest_gateway.storage_wait import StorageWait
 from shared.accepted_counts import account_field
 from shared.answers import WHOLE_BODY, Headers, Receive, Scope, Send, limited, problem_messages, rate_limit_headers
@@ -47,6 +48,8 @@ class _Call:
     body_bytes: int = 0
     api_key: ApiKey | None = None
     headers: Headers = field(default_factory=list)
+    has_slot: bool = False
+    slot_of: str | None = None
 
 
 class IngestEndpoint:
@@ -65,6 +68,7 @@ class IngestEndpoint:
         self._publishers = publishers
         self._storage_wait = storage_wait
         self._metrics = metrics
+        self._slots = Slots(config.max_concurrency)
         self._decoder = EventDecoder(config)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -85,12 +89,15 @@ class IngestEndpoint:
             await self._refuse(call, problem, send)
         finally:
             self._metrics.active -= 1
+            self._leave_slot(call)
 
     async def _serve(self, call: _Call, whole: bytes | None, receive: Receive) -> tuple[int, bytes]:
         facts = call.facts
-        if self._metrics.active > self._config.max_concurrency:
-            raise Problem("unavailable", "too many requests at once; nothing was accepted", retry_after=1)
+        self._slots.take()
+        call.has_slot = True
         api_key = call.api_key = await self._key_ring.authenticate(facts.token)
+        self._slots.name(api_key.public_id)
+        call.slot_of = api_key.public_id
         if not api_key.may(KeyScope.INGEST):
             raise Problem("forbidden", f"this call needs a key of scope 'ingest'; {api_key.public_id} has not")
         if facts.method != "POST":
@@ -118,12 +125,17 @@ class IngestEndpoint:
         self._metrics.accepted += published.result.kept
         self._metrics.duplicates += len(published.result.duplicates)
         status = 202
-        if preferences.wait_seconds and await self._storage_wait.until_stored(
-            published, request.ids, shard, preferences.wait_seconds
-        ):
-            status = 200
+        if preferences.wait_seconds:
+            self._leave_slot(call)  # all that is left is to wait, and that is bounded elsewhere
+            if await self._storage_wait.until_stored(published, request.ids, shard, preferences.wait_seconds):
+                status = 200
         answer = single_answer if call.route == SINGLE else batch_answer
         return status, orjson.dumps(answer(decoded, published))
+
+    def _leave_slot(self, call: _Call) -> None:
+        if call.has_slot:
+            call.has_slot = False
+            self._slots.leave(call.slot_of)
 
     def _request(self, call: _Call, api_key: ApiKey, decoded: DecodedEvents) -> PublishRequest:
         facts = call.facts

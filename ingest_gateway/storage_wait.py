@@ -14,6 +14,10 @@ from shared.redis_keys import GROUP, ShardKeys
 
 _FIRST_PAUSE_SECONDS: Final = 0.01
 _LONGEST_PAUSE_SECONDS: Final = 0.1
+_AT_FULL_PACE: Final = 100
+"""With more requests waiting than this, each asks more seldom: Redis is asked about 1000 times a second at most."""
+MAX_WAITING_IDS: Final = 1_000_000
+"""Events of all requests that wait in one process; beyond, a request does not wait and gets its 202."""
 
 
 class StorageWait:
@@ -22,13 +26,25 @@ class StorageWait:
     def __init__(self, client: "redis.asyncio.Redis") -> None:
         self._redis = client
         self._state = RedisFunction("ingest_gateway", "entry_state")
+        self._waiting = self._waiting_ids = 0
 
     async def until_stored(self, published: Published, ids: Sequence[str], shard: int, seconds: float) -> bool:
         """Whether all events of the request, repeats of earlier ones too, are committed within the time.
 
         ``ids`` are the request's, ``client NUL event_id``. False too when one failed, when Redis lost its data
-        meanwhile, or when it cannot say. Raises nothing.
+        meanwhile, when too many wait already, or when it cannot say. Raises nothing.
         """
+        if self._waiting_ids + len(ids) > MAX_WAITING_IDS:
+            return False
+        self._waiting += 1
+        self._waiting_ids += len(ids)
+        try:
+            return await self._wait(published, ids, shard, seconds)
+        finally:
+            self._waiting -= 1
+            self._waiting_ids -= len(ids)
+
+    async def _wait(self, published: Published, ids: Sequence[str], shard: int, seconds: float) -> bool:
         keys = ShardKeys(shard)
         deadline = time.monotonic() + seconds
         result = published.result
@@ -48,7 +64,7 @@ class StorageWait:
         pause = _FIRST_PAUSE_SECONDS
         while (state := await self._ask(keys, ms, seq)) == b"waiting" and time.monotonic() < deadline:
             await asyncio.sleep(min(pause, max(deadline - time.monotonic(), 0)))
-            pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS)
+            pause = min(pause * 1.5, _LONGEST_PAUSE_SECONDS * max(1.0, self._waiting / _AT_FULL_PACE))
         return state == b"settled"
 
     async def _ask(self, keys: ShardKeys, ms: int, seq: int) -> bytes:

@@ -127,7 +127,10 @@ class Settings(BaseSettings):
     body_timeout_seconds: float = setting("WEIR_BODY_TIMEOUT_SECONDS", 10,
         "Time a client has to send its headers and body.", ge=0.1, le=300)
     max_concurrency: int = setting("WEIR_MAX_CONCURRENCY", 1024,
-        "Ingest requests the gateway has in hand at once; more are answered 503.", ge=1, le=65_536)
+        "Ingest requests the gateway has in hand at once; more are answered 503. One key may have half of them.",
+        ge=1, le=65_536)
+    max_connections: int = setting("WEIR_MAX_CONNECTIONS", 10_000,
+        "Connections a service has open at once; more are answered 503 and closed.", ge=1, le=1_000_000)
     drain_seconds: float = setting("WEIR_DRAIN_SECONDS", 8,
         "Time that work in hand has to end after SIGTERM.", ge=0, le=300)
 

@@ -29,6 +29,7 @@ class TimelyProtocol(HttpToolsProtocol):
     """One connection. A request that is late or too large gets a problem document, a silent connection nothing."""
 
     request_seconds: ClassVar[float] = 10.0
+    max_connections: ClassVar[int] = 10_000
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
@@ -39,6 +40,8 @@ class TimelyProtocol(HttpToolsProtocol):
         self._parses = False
         self._begun: tuple[RequestResponseCycle, ASGI3Application] | None = None  # to start when all is parsed
         self._check = self.loop.call_later(self.request_seconds, self._check_deadline)
+        if len(self.connections) > self.max_connections:
+            self._refuse(Problem("unavailable", f"{self.max_connections} connections are open here", retry_after=1))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._check.cancel()
@@ -118,9 +121,9 @@ class TimelyProtocol(HttpToolsProtocol):
         self.transport.close()
 
 
-def timely_protocol(seconds: float) -> type[TimelyProtocol]:
-    """The protocol with a deadline of its own, as uvicorn takes it: a class."""
-    return type("TimelyProtocol", (TimelyProtocol,), {"request_seconds": seconds})
+def timely_protocol(seconds: float, connections: int = TimelyProtocol.max_connections) -> type[TimelyProtocol]:
+    """The protocol with bounds of its own, as uvicorn takes it: a class."""
+    return type("TimelyProtocol", (TimelyProtocol,), {"request_seconds": seconds, "max_connections": connections})
 
 
 def _head_too_large() -> Problem:

@@ -3,10 +3,11 @@
 import asyncio
 import contextlib
 import gc
+import resource
 import signal
 from collections.abc import Coroutine, Iterator
 from math import ceil
-from typing import Any
+from typing import Any, Final
 
 import uvicorn
 import uvloop
@@ -14,6 +15,8 @@ import uvloop
 from deploy.services.http_protocol import timely_protocol
 from shared.answers import AsgiApp
 from shared.settings import Settings
+
+_FILES_OF_OURS: Final = 256
 
 
 class _Server(uvicorn.Server):
@@ -36,7 +39,7 @@ async def serve(app: AsgiApp, settings: Settings, host: str, port: int) -> None:
             host=host,
             port=port,
             loop="uvloop",
-            http=timely_protocol(settings.body_timeout_seconds),
+            http=timely_protocol(settings.body_timeout_seconds, _allow_connections(settings.max_connections)),
             log_config=None,
             access_log=False,
             server_header=False,
@@ -47,6 +50,16 @@ async def serve(app: AsgiApp, settings: Settings, host: str, port: int) -> None:
     )
     _calm_collector()
     await server.serve()
+
+
+def _allow_connections(wanted: int) -> int:
+    """So many connections, or as many as the process may have files open, less those it needs itself."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = wanted + _FILES_OF_OURS
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return wanted if soft == resource.RLIM_INFINITY else max(min(wanted, soft - _FILES_OF_OURS), 1)
 
 
 def _calm_collector() -> None:

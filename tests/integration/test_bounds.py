@@ -6,6 +6,7 @@ import resource
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from deploy.embedded.redis_server import EmbeddedRedis
 from ingest_gateway import publisher as publisher_module
 from ingest_gateway.publisher import BACKLOG_FULL, Publisher
 from ingest_gateway.redis_memory import RedisMemory
+from shared.api_keys import Scope
 from shared.problems import Problem
 from tests.gateway_process import new_event, refusal, running_gateway, running_processor
 from tests.pipeline import KEYS, Pipeline
@@ -139,3 +141,61 @@ def test_idle_and_slow_connections_hold_up_nobody(tmp_path: Path, database_url: 
         began = time.monotonic()
         assert [gateway.ingest(new_event()).status_code for _ in range(50)] == [202] * 50
         assert time.monotonic() - began < 5
+
+
+def test_one_key_with_slow_bodies_does_not_shut_the_others_out(
+    tmp_path: Path, database_url: str, redis_url: str
+) -> None:
+    with (
+        running_gateway(tmp_path, database_url, redis_url, WEIR_MAX_CONCURRENCY="4") as gateway,
+        contextlib.ExitStack() as stack,
+    ):
+        greedy = gateway.make_key("greedy", Scope.INGEST)
+        for _ in range(2):
+            sock = stack.enter_context(socket.create_connection(("127.0.0.1", gateway.port), timeout=10))
+            head = f"POST /api/v1/events/ingest HTTP/1.1\r\nHost: x\r\nX-API-Key: {greedy}\r\n"
+            sock.sendall(f"{head}Content-Type: application/json\r\nContent-Length: 99\r\n\r\n".encode())
+        active = "weir_gateway_requests_active 2.0"
+        eventually(lambda: active in gateway.http.get("/metrics").text, what="its share is used up")
+        answer = gateway.ingest(new_event(), key=greedy)
+        assert refusal(answer) == (429, "rate-limited")
+        assert "2 requests of key" in answer.json()["detail"]
+        assert [gateway.ingest(new_event()).status_code for _ in range(9)] == [202] * 9
+
+
+def test_requests_that_wait_for_storage_hold_no_slot(tmp_path: Path, database_url: str, redis_url: str) -> None:
+    with (
+        running_gateway(tmp_path, database_url, redis_url, WEIR_MAX_CONCURRENCY="2") as gateway,
+        ThreadPoolExecutor(4) as pool,
+    ):
+        waiting = []
+        for number in range(1, 5):
+            waiting.append(pool.submit(gateway.ingest, new_event(), headers={"Prefer": "wait=6"}))
+            active = f"weir_gateway_requests_active {number}.0"
+            eventually(lambda active=active: active in gateway.http.get("/metrics").text, what=active)
+            eventually(lambda: gateway.ingest(new_event()).status_code == 202, what="a slot is free")
+        assert not any(one.done() for one in waiting)
+        assert [one.result().status_code for one in waiting] == [202] * 4
+
+
+def test_connections_beyond_the_limit_are_told_so_and_closed(tmp_path: Path, database_url: str, redis_url: str) -> None:
+    with (
+        running_gateway(tmp_path, database_url, redis_url, WEIR_MAX_CONNECTIONS="5") as gateway,
+        contextlib.ExitStack() as stack,
+    ):
+        address = ("127.0.0.1", gateway.port)
+        idle = [stack.enter_context(socket.create_connection(address, timeout=10)) for _ in range(5)]
+
+        def told_at_once() -> bool:
+            with socket.create_connection(address, timeout=10) as more:
+                more.settimeout(0.5)
+                try:
+                    return more.recv(100).startswith(b"HTTP/1.1 503 ")
+                except TimeoutError:
+                    return False
+
+        eventually(told_at_once, what="a connection beyond the limit is refused")
+        for sock in idle:
+            sock.close()
+        eventually(lambda: not told_at_once(), what="there is room again")
+        assert gateway.ingest(new_event()).status_code == 202

@@ -1,17 +1,12 @@
 """The live metrics over a WebSocket, on real servers: right numbers, each client its own, and who may watch."""
 
-import json
 from collections.abc import Iterator
 
-import psycopg
 import pytest
 import redis
-from websockets.exceptions import InvalidStatus
-from websockets.sync.client import connect
 
-from shared.api_keys import Scope
 from tests.analytics_server import AnalyticsUnderTest, serve_analytics
-from tests.live_viewer import PATH, closing, message_with, next_message, viewing
+from tests.live_viewer import message_with, next_message, viewing
 from tests.pipeline import KEYS, Pipeline, block, event, put
 
 
