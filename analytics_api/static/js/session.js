@@ -98,7 +98,7 @@ export class Session {
     const [range, clientId] = [this.#range, this.#clientId];
     this.#upkeep.keep("counts", range.refreshSeconds, async (isWanted) => {
       const counts = await readCounts(range, clientId);
-      if (isWanted()) this.#overTime.showCounts(counts);
+      if (isWanted()) this.#overTime.showPast(counts);
     });
     this.#upkeep.keep("types", range.refreshSeconds, async (isWanted) => {
       const rows = await readTypes(range, clientId);

@@ -1,11 +1,12 @@
-// The tail: events as they are stored, in one long answer that is asked for again when it breaks.
+// The tail: events as they are accepted, in one long answer that is asked for again when it breaks.
 
 import { openStream } from "./api.js";
 import { waitMs } from "./backoff.js";
 import { eventsOf } from "./event_stream.js";
 
 /**
- * Dispatches "event" (detail: the event) and "state" (detail: {name, why}; name is "open", "closed" or "paused").
+ * Dispatches "event" (detail: the event), "skipped" (detail: how many could not be shown) and "state" (detail: {name,
+ * why}; name is "open" or "closed").
  */
 export class Tail extends EventTarget {
   #abort = new AbortController();
@@ -48,8 +49,9 @@ export class Tail extends EventTarget {
     let why = "";
     for await (const { type, data } of eventsOf(bytes)) {
       const content = JSON.parse(data);
-      if (type === "event" || type === "message") this.dispatchEvent(new CustomEvent("event", { detail: content }));
-      else why = content.reason ?? content.detail ?? why;
+      if (type === "event") this.dispatchEvent(new CustomEvent("event", { detail: content }));
+      else if (type === "skipped") this.dispatchEvent(new CustomEvent("skipped", { detail: content.skipped }));
+      else if (type === "closed") why = content.reason;
     }
     return why;
   }

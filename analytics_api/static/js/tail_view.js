@@ -1,5 +1,6 @@
 // The tail's panel and its stream, together: what was there before, then what comes.
 
+import { shortCount } from "./format.js";
 import { readEvents } from "./history.js";
 import { addToTail, clearTail, installTail, sayTail } from "./panels/tail.js";
 import { Tail } from "./tail.js";
@@ -12,6 +13,7 @@ export class TailView {
   #clientId = "";
   #type = "";
   #isPaused = false;
+  #skipped = 0;
   #round = 0; // an answer to an earlier question is not shown
 
   constructor() {
@@ -20,6 +22,7 @@ export class TailView {
       this.hasEvents();
       addToTail(detail);
     });
+    this.#tail.addEventListener("skipped", ({ detail }) => this.#skip(detail));
     this.#tail.addEventListener("state", ({ detail }) => this.#say(detail));
   }
 
@@ -67,7 +70,14 @@ export class TailView {
     } else this.#begin();
   }
 
+  /** More come than can be shown: the server sends so many a second, and passes over the rest. */
+  #skip(number) {
+    this.#skipped += number;
+    if (!this.#isPaused) sayTail(`following, ${shortCount(this.#skipped)} passed over`);
+  }
+
   #say({ name, why }) {
+    this.#skipped = 0;
     if (this.#isPaused) return;
     sayTail(name === "open" ? "following" : why || "not connected");
   }

@@ -5,6 +5,7 @@ import { count, moment, span } from "../format.js";
 
 export const MOST_CALLS = 100;
 const SHOWN = 14;
+const MOST_IN_ONE = 10; // so that a busy producer's are still several lines
 const table = byId("audit");
 const filter = byId("audit-filter");
 
@@ -33,7 +34,7 @@ function grouped(calls) {
   for (const call of calls) {
     const same = JSON.stringify([call.client_id, call.method, call.endpoint, call.status, call.error]);
     const last = groups[groups.length - 1];
-    if (last?.same === same) {
+    if (last?.same === same && last.calls.length < MOST_IN_ONE) {
       last.calls.push(call);
       last.key = call.request_id + call.at;
     } else groups.push({ same, calls: [call], key: call.request_id + call.at });

@@ -7,6 +7,7 @@ import { STEP_SECONDS } from "../ranges.js";
 
 const LIVE_RANGE = "15m";
 const LIVE_STEPS = { "15m": 5, "1h": 60, "6h": 60, "24h": 300, "7d": 1800, "30d": 7200 };
+const MINUTE = STEP_SECONDS.minute;
 const SEEN_SHARE = 0.03; // of the width: less is a dot
 const line = (name, label, colour, fill = "") => ({ name, label, colour, fill });
 
@@ -44,6 +45,7 @@ const LAG = {
 export class OverTime {
   #range;
   #showsSeconds = false;
+  #past = null;
   #samples;
   #throughput;
   #latency = new Chart(byId("chart-latency"), { ...LATENCY, unit: "of the minute before" });
@@ -55,6 +57,7 @@ export class OverTime {
 
   choose(range) {
     this.#range = range;
+    this.#past = null;
     this.#makeThroughput();
     this.showLive();
   }
@@ -76,9 +79,14 @@ export class OverTime {
     for (const chart of [this.#throughput, this.#latency, this.#lag]) chart.repaint();
   }
 
-  /** Stored events by bucket. */
-  showCounts({ at, counts, from, to, total }) {
-    if (this.#showsSeconds) return;
+  /** What the API knows of the range: {from, to, at, counts, total}. */
+  showPast(past) {
+    this.#past = past;
+    if (!this.#showsSeconds) this.#showBuckets();
+  }
+
+  #showBuckets() {
+    const { at, counts, from, to, total } = this.#past;
     const step = STEP_SECONDS[this.#range.interval];
     this.#throughput.show([at, counts], Math.min(from, at[0]), Math.max(to, at[at.length - 1] + step), step);
     this.#throughput.explain(total === 0 ? `No events in the ${this.#range.words}` : "");
@@ -86,22 +94,34 @@ export class OverTime {
 
   /** What the live connection told; to be called with each message. */
   showLive(now = Date.now() / 1000) {
-    const step = LIVE_STEPS[this.#range.name];
     const from = now - this.#range.seconds;
-    const known = this.#samples.columns(from, step);
+    const known = this.#samples.columns(from, LIVE_STEPS[this.#range.name]);
     const columns = (lines) => [known.at, ...lines.map(({ name }) => known[name])];
     if (this.#range.name === LIVE_RANGE && this.#showsSeconds !== known.at.length > 0) this.#makeThroughput();
-    if (this.#showsSeconds) this.#throughput.show(columns(THROUGHPUT_LIVE.lines), from, now);
+    if (this.#showsSeconds) this.#throughput.show(this.#withPast(columns(THROUGHPUT_LIVE.lines)), from, now);
     this.#latency.show(columns(LATENCY.lines), from, now);
     this.#lag.show(columns(LAG.lines), from, now);
-    const isKnown = known.p50.some((value) => value !== null);
-    this.#latency.explain(isKnown ? "" : "No event was stored since this page was opened");
-    const since = this.#samples.since;
-    const note = since > from + 60 && since < Infinity ? `Seen here since ${hourMinute(new Date(since * 1000))}` : "";
+    this.#explain(known, from, now);
+  }
+
+  /** Before the first second that was heard, the whole minutes that are stored, as a rate each. */
+  #withPast([seconds, ...values]) {
+    const { at = [], counts = [] } = this.#past ?? {};
+    const before = at.filter((start) => start + MINUTE <= seconds[0]);
+    const empty = before.map(() => null);
+    const rates = before.map((_, index) => counts[index] / MINUTE);
+    const past = values.map((_, line) => (line === 0 ? rates : empty));
+    return [[...before.map((start) => start + MINUTE / 2), ...seconds], ...values.map((column, line) => [...past[line], ...column])];
+  }
+
+  #explain(known, from, now) {
+    const { since } = this.#samples;
+    const isRecent = since > from + MINUTE && since < Infinity;
+    const note = isRecent ? `Since this page was opened, ${hourMinute(new Date(since * 1000))}` : "";
     this.#latency.footnote(note);
     this.#lag.footnote(note);
-    const isShort = now - since < this.#range.seconds * SEEN_SHARE;
-    this.#lag.explain(isShort && this.#range.name !== LIVE_RANGE ? "What waited is not kept: it is known while this page is open" : "");
-    if (this.#showsSeconds) this.#throughput.footnote(note);
+    this.#latency.explain(known.p50.some((value) => value !== null) ? "" : "No event was stored since this page was opened");
+    const isDot = now - since < this.#range.seconds * SEEN_SHARE;
+    this.#lag.explain(isDot && this.#range.name !== LIVE_RANGE ? "What waited before this page was opened is not kept" : "");
   }
 }

@@ -64,20 +64,24 @@ function keyOf(event) {
 }
 
 function timeOf(event) {
-  return Date.parse(event.stored_at ?? event.received_at ?? event.occurred_at);
+  return Date.parse(event.received_at);
+}
+
+/** The payload as JSON; of a large one the tail has its beginning only. */
+function payloadText(event, indent) {
+  return event.truncated ? `${event.payload_beginning} …` : JSON.stringify(event.payload ?? null, null, indent);
 }
 
 function makeRow(event) {
-  const at = event.stored_at ?? event.received_at ?? event.occurred_at;
-  const line = JSON.stringify(event.payload ?? null);
+  const line = payloadText(event, 0);
   const who = `${event.client_id} · ${event.event_id}`;
   const details = element("details", {},
     element("summary", {}, who, element("span", { className: "line mono" }, line.slice(0, LINE_LETTERS))));
   details.addEventListener("toggle", () => {
-    if (details.open && details.childElementCount === 1) details.append(element("pre", {}, JSON.stringify(event.payload ?? null, null, 2)));
+    if (details.open && details.childElementCount === 1) details.append(element("pre", {}, payloadText(event, 2)));
   });
   return tableRow(
-    element("td", { className: "time" }, timeElement(moment(new Date(at)), at)),
+    element("td", { className: "time" }, timeElement(moment(new Date(event.received_at)), event.received_at)),
     element("td", { className: "wrap" }, event.event_type ?? ""),
     element("td", {}, details),
   );
