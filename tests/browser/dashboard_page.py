@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from re import Pattern
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -41,7 +42,7 @@ _DRAWN_PIXELS = """(selector) => {
 
 
 class DashboardPage:
-    """One tab."""
+    """One tab. Waits with `expect`: `wait_for_function` evaluates text, which the page's policy forbids."""
 
     def __init__(self, page: Page, address: str) -> None:
         self.page = page
@@ -74,7 +75,7 @@ class DashboardPage:
     def sees(self, what: Locator) -> None:
         expect(what).to_be_visible(timeout=PATIENCE_MS)
 
-    def says(self, selector: str, words: str) -> None:
+    def says(self, selector: str, words: str | Pattern[str]) -> None:
         expect(self.page.locator(selector)).to_contain_text(words, timeout=PATIENCE_MS)
 
     def choose_range(self, label: str) -> None:

@@ -72,7 +72,7 @@ export class Connection extends EventTarget {
 
   #refuse(reason) {
     this.stop();
-    this.dispatchEvent(new CustomEvent("refused", { detail: `The key is refused: ${reason}.` }));
+    this.dispatchEvent(new CustomEvent("refused", { detail: `This key is refused: ${reason}.` }));
   }
 
   #hear(message) {
