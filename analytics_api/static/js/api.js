@@ -1,5 +1,6 @@
 // Calls of the API with the key of this tab.
 
+import { sentence } from "./format.js";
 import { readKey } from "./key.js";
 
 const PATIENCE_MS = 20_000;
@@ -62,9 +63,4 @@ async function refusal(answer) {
   const said = problem.detail || problem.title || `The API answers ${answer.status}.`;
   const waitMs = 1000 * (Number(answer.headers.get("Retry-After")) || 0);
   return new CallError(SENTENCES[answer.status] ?? sentence(said), answer.status, waitMs);
-}
-
-function sentence(text) {
-  const begun = text.charAt(0).toUpperCase() + text.slice(1);
-  return /[.!?]$/.test(begun) ? begun : `${begun}.`;
 }

@@ -10,8 +10,8 @@ const together = uPlot.sync("weir"); // one pointer for all charts
 
 /**
  * `figure` is filled. `spec` has `title`, `unit`, `format(value)` for its values, `axisFormat(value)` for its axis,
- * `least` that the axis reaches, whether values are whole (`isWhole`), and `lines`: {name, label, colour, fill?}, in
- * the order of the columns.
+ * `least` that the axis reaches, whether buckets are bars (`hasBars`), whether values are whole (`isWhole`), and
+ * `lines`: {name, label, colour, fill?}, in the order of the columns.
  */
 export class Chart {
   #spec;
@@ -101,15 +101,14 @@ export class Chart {
   }
 
   #series(line) {
-    const isBucket = this.#bucketSeconds > 0;
-    const paths = isBucket ? uPlot.paths.bars({ size: [0.8, 40], align: 1 }) : uPlot.paths.linear();
+    const { hasBars } = this.#spec;
     return {
       label: line.label,
-      width: isBucket ? 0 : 1.75,
-      paths,
+      width: hasBars ? 0 : 1.75,
+      paths: hasBars ? uPlot.paths.bars({ size: [0.8, 40], align: 1 }) : uPlot.paths.linear(),
       stroke: () => colour(line.colour),
-      ...((line.fill || isBucket) && { fill: () => colour(isBucket ? line.colour : line.fill) }),
-      points: { show: false },
+      ...((line.fill || hasBars) && { fill: () => colour(hasBars ? line.colour : line.fill) }),
+      points: { show: this.#bucketSeconds > 0 && !hasBars, size: 4, fill: () => colour(line.colour) },
     };
   }
 

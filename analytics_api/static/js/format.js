@@ -77,6 +77,12 @@ export function plural(number, word) {
   return `${count(number)} ${word}${number === 1 ? "" : "s"}`;
 }
 
+/** Words as a sentence: a capital at its beginning, and an end. */
+export function sentence(text) {
+  const begun = text.charAt(0).toUpperCase() + text.slice(1);
+  return begun === "" || /[.!?]$/.test(begun) ? begun : `${begun}.`;
+}
+
 function isNumber(value) {
   return typeof value === "number" && Number.isFinite(value);
 }

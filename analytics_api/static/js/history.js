@@ -25,6 +25,19 @@ export async function readCounts(range, clientId) {
   return { from, to, at: [...sums.keys()], counts: [...sums.values()], total: answer.total };
 }
 
+/**
+ * Latencies from receipt to stored in the buckets of a range: {at, p50, p95, p99}, milliseconds, null where nothing was
+ * stored.
+ */
+export async function readLatencies(range, clientId) {
+  const answer = await ask("analytics/processing-metrics", {
+    ...boundsOf(range), interval: range.interval, tz: ZONE, client_id: clientId,
+  });
+  const column = (name) => answer.series.map((row) => row.latency_ms[name]);
+  const at = answer.series.map((row) => Date.parse(row.bucket) / 1000);
+  return { at, p50: column("p50"), p95: column("p95"), p99: column("p99") };
+}
+
 /** Stored events of a range by type. */
 export async function readTypes(range, clientId) {
   const answer = await ask("analytics/events-by-type", { ...boundsOf(range), client_id: clientId });

@@ -2,7 +2,7 @@
 
 import { Connection } from "./connection.js";
 import { forgetClients, offerClients, showWhose } from "./choices.js";
-import { readAudit, readClients, readCounts, readEvents, readFailed, readTypes } from "./history.js";
+import { readAudit, readClients, readCounts, readEvents, readFailed, readLatencies, readTypes } from "./history.js";
 import { MOST_CALLS, auditQuestion, showAudit } from "./panels/audit.js";
 import { MOST_FAILED, showFailed } from "./panels/failed.js";
 import { clearNow, showNow, showNowSlowly } from "./panels/now.js";
@@ -100,6 +100,10 @@ export class Session {
       const counts = await readCounts(range, clientId);
       if (isWanted()) this.#overTime.showPast(counts);
     });
+    this.#upkeep.keep("latencies", range.refreshSeconds, async (isWanted) => {
+      const latencies = await readLatencies(range, clientId);
+      if (isWanted()) this.#overTime.showLatencies(latencies);
+    });
     this.#upkeep.keep("types", range.refreshSeconds, async (isWanted) => {
       const rows = await readTypes(range, clientId);
       if (isWanted()) showCountsByType(rows, range);
@@ -166,6 +170,6 @@ export class Session {
     hideWorks(false);
     showWelcome(false);
     this.#tail.clear();
-    this.#overTime.showLive();
+    this.#overTime.choose(this.#range);
   }
 }

@@ -1,7 +1,7 @@
 // Failed events: what was given up, why, and what to do.
 
 import { byId, element, setText, showRows, tableRow, timeElement } from "../dom.js";
-import { count, moment, plural } from "../format.js";
+import { count, moment, plural, sentence } from "../format.js";
 
 export const MOST_FAILED = 8;
 const table = byId("failed");
@@ -31,6 +31,6 @@ function makeRow(failed) {
     element("td", { className: "wrap" },
       element("span", { className: "chip bad" }, REASONS[failed.reason] ?? failed.reason),
       element("span", { className: "under" }, `${failed.detail}${failed.sqlstate ? ` (${failed.sqlstate})` : ""}, after ${plural(failed.attempts, "attempt")}`),
-      element("span", { className: "under step" }, failed.next_step ?? "")),
+      element("span", { className: "under step" }, sentence(failed.next_step ?? ""))),
   );
 }

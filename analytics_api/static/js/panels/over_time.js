@@ -13,6 +13,7 @@ const line = (name, label, colour, fill = "") => ({ name, label, colour, fill })
 
 const THROUGHPUT = {
   title: "Throughput",
+  hasBars: true,
   format: count,
   axisFormat: shortCount,
   least: 1,
@@ -21,6 +22,7 @@ const THROUGHPUT = {
 };
 const THROUGHPUT_LIVE = {
   ...THROUGHPUT,
+  hasBars: false,
   format: (value) => `${rate(value)}/s`,
   axisFormat: rate,
   isWhole: false,
@@ -46,9 +48,10 @@ export class OverTime {
   #range;
   #showsSeconds = false;
   #past = null;
+  #latencies = null;
   #samples;
   #throughput;
-  #latency = new Chart(byId("chart-latency"), { ...LATENCY, unit: "of the minute before" });
+  #latency = new Chart(byId("chart-latency"), { ...LATENCY, unit: "percentiles" });
   #lag = new Chart(byId("chart-lag"), { ...LAG, unit: "not stored yet" });
 
   constructor(samples) {
@@ -57,7 +60,7 @@ export class OverTime {
 
   choose(range) {
     this.#range = range;
-    this.#past = null;
+    this.#past = this.#latencies = null;
     this.#makeThroughput();
     this.showLive();
   }
@@ -92,35 +95,55 @@ export class OverTime {
     this.#throughput.explain(total === 0 ? `No events in the ${this.#range.words}` : "");
   }
 
+  /** What the API knows of the range's latencies: {at, p50, p95, p99}. */
+  showLatencies(latencies) {
+    this.#latencies = latencies;
+    this.showLive();
+  }
+
   /** What the live connection told; to be called with each message. */
   showLive(now = Date.now() / 1000) {
     const from = now - this.#range.seconds;
     const known = this.#samples.columns(from, LIVE_STEPS[this.#range.name]);
     const columns = (lines) => [known.at, ...lines.map(({ name }) => known[name])];
     if (this.#range.name === LIVE_RANGE && this.#showsSeconds !== known.at.length > 0) this.#makeThroughput();
-    if (this.#showsSeconds) this.#throughput.show(this.#withPast(columns(THROUGHPUT_LIVE.lines)), from, now);
-    this.#latency.show(columns(LATENCY.lines), from, now);
+    if (this.#showsSeconds) this.#throughput.show(this.#withMinutes(columns(THROUGHPUT_LIVE.lines), this.#pastRates()), from, now);
+    this.#showLatency(columns(LATENCY.lines), from, now);
     this.#lag.show(columns(LAG.lines), from, now);
-    this.#explain(known, from, now);
+    this.#explain(from, now);
   }
 
-  /** Before the first second that was heard, the whole minutes that are stored, as a rate each. */
-  #withPast([seconds, ...values]) {
-    const { at = [], counts = [] } = this.#past ?? {};
-    const before = at.filter((start) => start + MINUTE <= seconds[0]);
-    const empty = before.map(() => null);
-    const rates = before.map((_, index) => counts[index] / MINUTE);
-    const past = values.map((_, line) => (line === 0 ? rates : empty));
-    return [[...before.map((start) => start + MINUTE / 2), ...seconds], ...values.map((column, line) => [...past[line], ...column])];
+  /** By the second in the shortest range, by the API's buckets in the others. */
+  #showLatency(seconds, from, now) {
+    const past = this.#latencies;
+    const buckets = past && [past.at, ...LATENCY.lines.map(({ name }) => past[name])];
+    const isLive = this.#range.name === LIVE_RANGE;
+    const shown = isLive ? this.#withMinutes(seconds, buckets) : buckets ?? [[], [], [], []];
+    this.#latency.show(shown, from, now, isLive ? 0 : STEP_SECONDS[this.#range.interval]);
+    const isKnown = shown.slice(1).some((column) => column.some((value) => value !== null));
+    this.#latency.explain(isKnown || past === null ? "" : `Nothing was stored in the ${this.#range.words}`);
   }
 
-  #explain(known, from, now) {
+  #pastRates() {
+    if (this.#past === null) return null;
+    const unknown = this.#past.at.map(() => null); // what was accepted, and what failed, is not asked for
+    return [this.#past.at, this.#past.counts.map((count) => count / MINUTE), unknown, unknown];
+  }
+
+  /** Before the first second that was heard, whole minutes of `past`, each in its middle. */
+  #withMinutes(seconds, past) {
+    if (past === null) return seconds;
+    const first = seconds[0][0] ?? Infinity;
+    const whole = past[0].filter((start) => start + MINUTE <= first).length;
+    const middles = past[0].slice(0, whole).map((start) => start + MINUTE / 2);
+    return seconds.map((column, index) => [...(index === 0 ? middles : past[index].slice(0, whole)), ...column]);
+  }
+
+  /** Lag is kept nowhere: this page knows what it heard. */
+  #explain(from, now) {
     const { since } = this.#samples;
     const isRecent = since > from + MINUTE && since < Infinity;
-    const note = isRecent ? `Since this page was opened, ${hourMinute(new Date(since * 1000))}` : "";
-    this.#latency.footnote(note);
-    this.#lag.footnote(note);
-    this.#latency.explain(known.p50.some((value) => value !== null) ? "" : "No event was stored since this page was opened");
+    this.#lag.footnote(isRecent ? `Since this page was opened, ${hourMinute(new Date(since * 1000))}` : "");
     const isDot = now - since < this.#range.seconds * SEEN_SHARE;
     this.#lag.explain(isDot && this.#range.name !== LIVE_RANGE ? "What waited before this page was opened is not kept" : "");
   }
