@@ -5,7 +5,7 @@ import { clock, day, hourMinute } from "./format.js";
 
 const FONT = "12px system-ui, sans-serif";
 const DAY_SECONDS = 86_400;
-const WHOLE_STEPS = Array.from({ length: 12 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat();
+const STEPS = Array.from({ length: 13 }, (_, index) => [1, 2, 5].map((step) => Number(`${step}e${index - 1}`))).flat();
 
 function look() {
   return {
@@ -27,10 +27,9 @@ function label(at, stepSeconds) {
   return stepSeconds < 60 ? clock(date) : hourMinute(date);
 }
 
-/** `isWhole` is for what has no halves. */
-export function valueAxis(format, isWhole) {
-  const steps = isWhole ? { incrs: WHOLE_STEPS } : {};
-  return { ...look(), ...steps, space: 36, size: 52, gap: 6, values: (_, splits) => splits.map(format) };
+/** `leastStep` is 1 for what has no halves. */
+export function valueAxis(format, leastStep) {
+  return { ...look(), incrs: STEPS.filter((step) => step >= leastStep), space: 36, size: 52, gap: 6, values: (_, splits) => splits.map(format) };
 }
 
 /** A scale from zero to a little more than the highest value, and to `least` at least. */

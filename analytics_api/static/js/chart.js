@@ -10,7 +10,7 @@ const together = uPlot.sync("weir"); // one pointer for all charts
 
 /**
  * `figure` is filled. `spec` has `title`, `unit`, `format(value)` for its values, `axisFormat(value)` for its axis,
- * `least` that the axis reaches, whether buckets are bars (`hasBars`), whether values are whole (`isWhole`), and
+ * `least` that the axis reaches, whether buckets are bars (`hasBars`), the `leastStep` between its marks, and
  * `lines`: {name, label, colour, fill?}, in the order of the columns.
  */
 export class Chart {
@@ -86,14 +86,14 @@ export class Chart {
 
   #make(columns, scale) {
     this.#plot?.destroy();
-    const { lines, axisFormat, least, isWhole } = this.#spec;
+    const { lines, axisFormat, least, leastStep } = this.#spec;
     const options = {
       ...this.#size(),
       padding: [10, 18, 0, 0],
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, sync: { key: together.key }, points: { size: 7 } },
       scales: { x: { time: true, auto: false, ...(scale && { min: scale.min, max: scale.max }) }, y: { range: fromZero(least) } },
-      axes: [timeAxis(), valueAxis(axisFormat, isWhole)],
+      axes: [timeAxis(), valueAxis(axisFormat, leastStep)],
       series: [{}, ...lines.map((line) => this.#series(line))],
       hooks: { setCursor: [() => this.#tell()] },
     };

@@ -17,7 +17,7 @@ const THROUGHPUT = {
   format: count,
   axisFormat: shortCount,
   least: 1,
-  isWhole: true,
+  leastStep: 1,
   lines: [line("stored", "stored", "--accent", "--accent-soft")],
 };
 const THROUGHPUT_LIVE = {
@@ -25,7 +25,7 @@ const THROUGHPUT_LIVE = {
   hasBars: false,
   format: (value) => `${rate(value)}/s`,
   axisFormat: rate,
-  isWhole: false,
+  leastStep: 0.1,
   lines: [...THROUGHPUT.lines, line("accepted", "accepted", "--violet"), line("failed", "failed", "--bad")],
 };
 const LATENCY = {
@@ -33,6 +33,7 @@ const LATENCY = {
   format: span,
   axisFormat: roundSpan,
   least: 10,
+  leastStep: 1,
   lines: [line("p99", "p99", "--pink"), line("p95", "p95", "--violet"), line("p50", "p50", "--accent")],
 };
 const LAG = {
@@ -40,7 +41,7 @@ const LAG = {
   format: count,
   axisFormat: shortCount,
   least: 1,
-  isWhole: true,
+  leastStep: 1,
   lines: [line("lag", "events", "--warn", "--warn-soft")],
 };
 
