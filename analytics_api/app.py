@@ -56,7 +56,7 @@ def build_app(
     app.include_router(event_routes(reader, lookup, config.max_page_bytes))
     app.include_router(count_routes(reader, config.max_rows))
     app.include_router(queue_routes(reader, client, config.shards))
-    app.include_router(processing_routes(reader))
+    app.include_router(processing_routes(reader, config.max_rows))
     app.include_router(audit_routes(reader))
     live = live or Live(reader, client, client, config.shards, key_ring, LiveLimits())
     app.include_router(live.routes())

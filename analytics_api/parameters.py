@@ -6,10 +6,18 @@ from typing import Annotated, Final
 from fastapi import Request
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
+from analytics_api.calendar_buckets import zone_names
 from analytics_api.tenancy import Reading
 from shared.api_keys import CLIENT_ID_PATTERN, ApiKey
 from shared.problems import FieldError, Problem
 from shared.rfc_3339 import Time
+
+
+def known_zone(name: str) -> str:
+    """The name. Raises ValueError when it is no time zone."""
+    if name not in zone_names():
+        raise ValueError("must be an IANA time zone, such as Europe/Berlin")
+    return name
 
 
 def refuse_nul(value: str) -> str:

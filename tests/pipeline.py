@@ -28,6 +28,7 @@ from stream_processor.settlement import Settlement
 from stream_processor.storage import Stored, store
 from stream_processor.stream_reader import StreamReader
 from tests.accepted_events import append
+from tests.rollup_levels import level_differences
 from tests.waiting import eventually
 
 KEYS = ShardKeys(0)
@@ -255,3 +256,5 @@ def assert_rollups_equal_recounts(database_url: str) -> None:
         (EVENTS_ROLLUP, EVENTS_RECOUNT), (STORED_ROLLUP, STORED_RECOUNT), (LATENCY_ROLLUP, LATENCY_RECOUNT),
     ):  # fmt: skip
         assert rows(database_url, rollup) == rows(database_url, recount)
+    with psycopg.connect(database_url) as connection:
+        assert list(level_differences(connection)) == []
