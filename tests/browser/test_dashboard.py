@@ -134,11 +134,13 @@ def test_a_posted_event_shows_within_seconds_in_the_counts_and_in_the_tail(
 def test_the_charts_show_what_flowed(watching: DashboardPage, weir: WeirUp) -> None:
     for _ in range(3):
         weir.post(*(event() for _ in range(50)), wait_seconds=10)
+    watching.says("#chart-latency .keys", re.compile(r"p50 [\d.]+ m?s"))
     for chart in CHARTS:
         eventually(lambda chart=chart: watching.drawn_pixels(chart) > 1000, within_seconds=30, what=chart)
-    watching.says("#chart-latency .keys", re.compile(r"p50 [\d.]+ m?s"))
     watching.choose_range("24 h")
-    watching.says("#chart-throughput .keys", "stored 1")  # 150 and some
+    watching.says("#chart-throughput .when", "events per hour")
+    watching.says("#chart-throughput .keys", re.compile(r"stored 1\d\d"))
+    watching.says("#chart-latency .keys", re.compile(r"p99 [\d.]+ m?s"))
     eventually(lambda: watching.drawn_pixels("throughput") > 1000, within_seconds=30)
 
 
@@ -159,8 +161,19 @@ def test_it_says_that_it_is_disconnected_and_comes_back_by_itself(live: Dashboar
     assert live.page.title().startswith("Disconnected")
     live.is_live()
     expect(live.page.locator("#banner")).to_be_hidden(timeout=PATIENCE_MS)
+    live.says("#tail-state", "following")
     weir.post(event("after.restart"), wait_seconds=10)
     live.says("#types", "after.restart")
+    live.says("#tail", "after.restart")
+
+
+def test_where_websockets_do_not_come_through_it_says_so_and_asks_instead(browser: Browser, weir: WeirUp) -> None:
+    with dashboard(browser, weir.analytics) as tab:
+        tab.page.route_web_socket(re.compile("/ws/metrics"), lambda socket: socket.close())
+        tab.open().sign_in(weir.key)
+        tab.says("#banner-what", "The live connection does not come through")
+        tab.says("#state-word", "Not live")
+        tab.says("#streams", "audit")
 
 
 @pytest.mark.parametrize(
