@@ -15,6 +15,11 @@ export function shortCount(number) {
   return isNumber(number) ? (Math.abs(number) < 100_000 ? whole : short).format(number) : NOTHING;
 }
 
+/** Marks of an axis: "500", "20K", "1.5M". */
+export function mark(number) {
+  return (number < 10_000 ? whole : short).format(number);
+}
+
 /** Per second: a decimal where it says something. */
 export function rate(number) {
   if (!isNumber(number)) return NOTHING;

@@ -2,7 +2,7 @@
 
 import { Chart } from "../chart.js";
 import { byId } from "../dom.js";
-import { count, hourMinute, rate, roundSpan, shortCount, span } from "../format.js";
+import { count, hourMinute, mark, rate, roundSpan, span } from "../format.js";
 import { STEP_SECONDS } from "../ranges.js";
 
 const LIVE_RANGE = "15m";
@@ -15,7 +15,7 @@ const THROUGHPUT = {
   title: "Throughput",
   hasBars: true,
   format: count,
-  axisFormat: shortCount,
+  axisFormat: mark,
   least: 1,
   leastStep: 1,
   lines: [line("stored", "stored", "--accent", "--accent-soft")],
@@ -39,7 +39,7 @@ const LATENCY = {
 const LAG = {
   title: "Waiting",
   format: count,
-  axisFormat: shortCount,
+  axisFormat: mark,
   least: 1,
   leastStep: 1,
   lines: [line("lag", "events", "--warn", "--warn-soft")],
