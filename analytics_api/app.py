@@ -29,6 +29,11 @@ from shared.openapi_access import documented
 
 PUBLIC_PATHS: Final = frozenset((HOME_PATH, "/healthz", "/readyz", "/api/v1/health", "/metrics")) | dashboard.PATHS
 
+DESCRIPTION: Final = """Answers questions about the events that were stored, and those that wait. Reads only.
+
+Two more calls do not end, and are described in deploy/docs/live.md: `WS /api/v1/ws/metrics`, metrics once a second, and
+`GET /api/v1/live/events`, the events as they are accepted (`text/event-stream`)."""
+
 
 def build_app(
     config: AnalyticsConfig,
@@ -49,7 +54,7 @@ def build_app(
     app = FastAPIOffline(
         title="Weir analytics API",
         version="1",
-        description="Answers questions about the events that were stored, and those that wait. Reads only.",
+        description=DESCRIPTION,
         static_url="/docs/assets",
     )
     install_problem_handlers(app)

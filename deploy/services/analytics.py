@@ -46,7 +46,7 @@ async def _analytics(settings: Settings, endpoints: Endpoints, instance: str) ->
             LiveLimits(settings.live_viewers, settings.live_viewers_per_key),
         )  # fmt: skip
         app = build_analytics(config, pool, client, key_ring, live)
-        await serve(app, settings, settings.analytics_host, settings.analytics_port, live.stop)
+        await serve(app, settings, settings.analytics_host, settings.analytics_port, websockets=True, stop=live.stop)
         await live.close()
     finally:
         await client.aclose()

@@ -41,7 +41,13 @@ class _Server(uvicorn.Server):
 
 
 async def serve(
-    app: AsgiApp, settings: Settings, host: str, port: int, stop: Callable[[], None] = lambda: None
+    app: AsgiApp,
+    settings: Settings,
+    host: str,
+    port: int,
+    *,
+    websockets: bool = False,
+    stop: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then let what is in flight end within the time to drain.
 
@@ -55,7 +61,7 @@ async def serve(
             port=port,
             loop="uvloop",
             http=timely_protocol(settings.body_timeout_seconds, _allow_connections(settings.max_connections)),
-            **WEBSOCKET_OPTIONS,
+            **(WEBSOCKET_OPTIONS if websockets else {"ws": "none"}),
             log_config=None,
             access_log=False,
             server_header=False,

@@ -30,7 +30,8 @@ REPLAY = "/api/v1/failed-events/replay"
 def cases() -> Iterator[Any]:
     for line in (Path(__file__).parent / "http.jsonl").read_text().splitlines():
         case = json.loads(line)
-        yield pytest.param(case, id=case["name"])
+        for service in [case["only"]] if "only" in case else SERVICES:
+            yield pytest.param(service, case, id=f"{case['name']}-{service}")
 
 
 def bytes_of(case: dict[str, Any], key: str) -> bytes:
@@ -39,8 +40,7 @@ def bytes_of(case: dict[str, Any], key: str) -> bytes:
     return text.replace("{{KEY}}", key).replace("{{EVENT}}", EVENT).encode("latin-1")
 
 
-@pytest.mark.parametrize("service", SERVICES)
-@pytest.mark.parametrize("case", list(cases()))
+@pytest.mark.parametrize(("service", "case"), list(cases()))
 def test_bytes_that_are_hardly_http_get_the_answers_written_beside_them(
     site: Site, service: str, case: dict[str, Any]
 ) -> None:
