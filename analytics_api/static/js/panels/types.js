@@ -3,7 +3,8 @@
 import { byId, element, setText, showRows } from "../dom.js";
 import { count, percent, plural } from "../format.js";
 
-const SHOWN = 10;
+const LARGEST = 8;
+const MOVING = 4; // and what is rare, but came just now: one looks for the event one has posted
 const body = byId("types").tBodies[0];
 let stored = new Map();
 let words = "";
@@ -44,12 +45,19 @@ function busiest() {
   const rows = named.map((type) => ({
     key: `t:${type}`, type, recent: recent.get(type) ?? 0, stored: Math.max(stored.get(type) ?? 0, recent.get(type) ?? 0),
   }));
-  rows.sort((a, b) => b.stored - a.stored || (a.type < b.type ? -1 : 1));
-  const rest = rows.slice(SHOWN);
+  const shown = chosen(rows.sort((a, b) => b.stored - a.stored || (a.type < b.type ? -1 : 1)));
+  const rest = rows.filter((row) => !shown.includes(row));
   if (rest.length === 0) return rows;
   const sum = (name) => rest.reduce((total, row) => total + row[name], 0);
-  const others = { key: "rest", type: null, number: rest.length, recent: sum("recent") + (recent.get(null) ?? 0), stored: sum("stored") };
-  return [...rows.slice(0, SHOWN), others];
+  return [...shown, { key: "rest", type: null, number: rest.length, recent: sum("recent") + (recent.get(null) ?? 0), stored: sum("stored") }];
+}
+
+/** Of rows sorted by size, those that are shown, in the same order. */
+function chosen(rows) {
+  const moving = rows.slice(LARGEST).filter((row) => row.recent > 0).sort((a, b) => b.recent - a.recent).slice(0, MOVING);
+  const shown = new Set([...rows.slice(0, LARGEST), ...moving]);
+  for (const row of rows) if (shown.size < LARGEST + MOVING) shown.add(row);
+  return rows.filter((row) => shown.has(row));
 }
 
 function makeRow(item) {
