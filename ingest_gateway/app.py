@@ -15,9 +15,10 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from ingest_gateway.config import GatewayConfig
 from ingest_gateway.failed_event_routes import failed_event_routes
 from ingest_gateway.health import health_routes
-from ingest_gateway.ingest import PATHS, IngestEndpoint
+from ingest_gateway.ingest import IngestEndpoint
+from ingest_gateway.ingest_paths import PATHS
 from ingest_gateway.key_routes import key_routes
-from ingest_gateway.metrics import GatewayMetrics
+from ingest_gateway.metrics import GatewayMetrics, register_state
 from ingest_gateway.openapi import ingest_paths
 from ingest_gateway.publisher import Publisher
 from ingest_gateway.redis_memory import RedisMemory
@@ -26,6 +27,7 @@ from shared.access import AccessConfig, AccessLayer, install_problem_handlers
 from shared.answers import AsgiApp, Receive, Scope, Send
 from shared.home_page import HOME_PATH, home_routes
 from shared.key_ring import KeyRing
+from shared.measured import measured
 from shared.openapi_access import documented
 
 log = structlog.get_logger()
@@ -45,6 +47,7 @@ def build_app(
     metrics = GatewayMetrics()
     memory = RedisMemory(client, config.backlog_limit_bytes)
     publishers = [Publisher(client, config, shard, memory) for shard in range(config.shards)]
+    register_state(metrics, config, pool, memory, publishers)
     ingest = IngestEndpoint(config, key_ring, publishers, StorageWait(client), metrics)
 
     @asynccontextmanager
@@ -73,7 +76,10 @@ def build_app(
         "gateway", config.instance, config.shards, config.rate_limit, config.window_seconds, PUBLIC_PATHS,
         body_timeout_seconds=config.body_timeout_seconds,
     )  # fmt: skip
-    behind_access = AccessLayer(control, access, key_ring, client)
+    behind_access = measured(
+        AccessLayer(control, access, key_ring, client),
+        lambda method, route, status, seconds: metrics.count_request(route, status, seconds),
+    )
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] in PATHS:

@@ -78,6 +78,11 @@ class ShardKeys:
         """Hash a processor tells of itself; expires by itself. Of the first shard, whatever shards it serves."""
         return f"weir:{{{self.shard}}}:processor:{consumer}"
 
+    @property
+    def reconcile(self) -> str:
+        """Hash of what the last reconciliation found; expires by itself. Of the first shard, for all."""
+        return f"weir:{{{self.shard}}}:reconcile"
+
     def limit(self, key_id: str) -> str:
         """List of the admission times of one API key, newest first."""
         return f"weir:{{{self.shard}}}:limit:{key_id}"

@@ -51,6 +51,8 @@ class Processor:
         self._stop = threading.Event()
         self._stop_asked: SimpleQueue[None] = SimpleQueue()
         self.metrics = ProcessorMetrics()
+        if retries is not None:
+            retries.tell = self.metrics.retried.inc
         self._partitions = DayPartitions(connect)
         self._heartbeat = Heartbeat(make_redis(), config.consumer, self.metrics)
         self._upkeep = Upkeep(config.shards, make_redis, connect)
@@ -115,7 +117,7 @@ class Processor:
             pass
 
     def _keep_up(self) -> None:
-        self._upkeep.run(self._stop)
+        self._upkeep.run(self._stop, self.metrics.upkeep_at.set_to_current_time)
 
     def _make_partitions_ahead(self) -> float:
         """Make them, and say how long to wait until the next time."""

@@ -16,6 +16,7 @@ from stream_processor.crash_trial import CrashTrial
 from stream_processor.entries import Failure, Failures, Prepared, Source, StreamEntry
 from stream_processor.failure_decision import Decision, decide
 from stream_processor.failure_limit import FailureWindow
+from stream_processor.rollups import RollupAdditions
 
 log = structlog.get_logger()
 
@@ -31,6 +32,8 @@ class Stored:
     parked: list[tuple[StreamEntry, list[Failure]]]
     redelivered: int
     """Entries that an earlier transaction had stored: nothing was written for them now."""
+    additions: RollupAdditions | None = None
+    """What the others added to the rollups, where the stream has any."""
 
 
 def store(
@@ -87,6 +90,7 @@ def _transaction(
     isolate: bool,
 ) -> Stored:
     stream = source.keys.stream
+    prepared.additions = None
     crcs = {entry.entry_id: entry.content_crc for entry in prepared.entries}
     with connection.transaction():
         cursor = connection.execute(
@@ -96,7 +100,7 @@ def _transaction(
         fresh = frozenset(entry_id for (entry_id,) in cursor.fetchall())
         failures = Failures()
         if fresh and prepared.suspect and trial is not None:
-            failures = trial.write(connection, prepared.entries[0])
+            failures = trial.write(connection, prepared)
         elif fresh:
             failures = source.sink.write(connection, prepared, fresh, isolate=isolate)
         for entry_id, found in prepared.failures.items():
@@ -128,6 +132,7 @@ def _transaction(
         [entry for entry in prepared.entries if entry.entry_id not in failures],
         [(entry, failures[entry.entry_id]) for entry in prepared.entries if entry.entry_id in failures],
         len(crcs) - len(fresh),
+        prepared.additions,
     )
 
 

@@ -51,6 +51,7 @@ class StreamLoop:
     ) -> None:
         self._stream = source.keys.stream
         self._outages = metrics.outages
+        self._standing = metrics.standing.labels(source.keys.name, "halted")
         self._stop = stop
         self._reader_redis, self._writer_redis = make_redis(), make_redis()
         self._reader = StreamReader(self._reader_redis, source.keys, config.consumer)
@@ -108,5 +109,6 @@ class StreamLoop:
             self.halted = HaltError(f"stream {self._stream}: {type(error).__name__}: {error}")
         finally:
             if self.halted is not None:
+                self._standing.set(1)
                 self._outages.halt(self.halted)
                 self._stop.set()

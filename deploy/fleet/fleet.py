@@ -6,6 +6,7 @@ from http.client import HTTPConnection, HTTPException
 from typing import Final
 
 from deploy.embedded.child_process import last_lines
+from deploy.fleet.metrics_targets import processor_ports, write_targets
 from deploy.fleet.service_process import ServiceProcess
 from shared.errors import HaltError
 from shared.settings import Settings, environment_name, environment_of
@@ -34,9 +35,12 @@ class Fleet:
             environment_name("drain_seconds"): str(drain_seconds),
         }
         self.front = [ServiceProcess(name, [name, "run"], environment, logs) for name in ("gateway", "analytics")]
+        ports = processor_ports(settings, settings.processors)
+        self.metrics_targets = write_targets(settings, data_dir, ports)
+        metrics_port = environment_name("processor_metrics_port")
         self.processors = [
-            ServiceProcess(f"processor-{number}", ["processor", "run"], environment, logs)
-            for number in range(1, settings.processors + 1)
+            ServiceProcess(f"processor-{number}", ["processor", "run"], {**environment, metrics_port: str(port)}, logs)
+            for number, port in enumerate(ports, start=1)
         ]
 
     @property
