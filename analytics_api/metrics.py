@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from shared import metric_definitions as definitions
+from shared.measured import UNMATCHED
 from shared.process_metrics import process_registry
 from shared.processor_status import ProcessorState
 from shared.reconcile_note import ReconcileNote
@@ -16,6 +17,7 @@ class AnalyticsMetrics:
     def __init__(self) -> None:
         registry = self.registry = process_registry("analytics")
         self.requests = definitions.ANALYTICS_REQUESTS.counter(registry)
+        self.requests.labels("GET", UNMATCHED, 503)  # there from the start, so that the first one is an increase
         self.request_seconds = definitions.ANALYTICS_REQUEST_SECONDS.histogram(registry)
         self.redis_up = definitions.ANALYTICS_REDIS_UP.gauge(registry)
         self.postgresql_up = definitions.ANALYTICS_POSTGRESQL_UP.gauge(registry)

@@ -24,8 +24,8 @@ open network, as you would any `/metrics`.
   instances of it take `max`, not `sum`.
 - Counters begin at 0 with their process, and count what that process did. What must add up exactly is proved by
   `weir reconcile`, not by counters.
-- Labels are names of streams, servers, states and routes. No label ever holds an id, a key, a client or an event type, so
-  the number of series does not grow with traffic.
+- Labels are names of streams, servers, states and routes. No label ever holds an id, a key, a client or an event type,
+  so the number of series does not grow with traffic.
 - What to do when an alert fires: [runbook.md](runbook.md).
 
 The job names the rules and dashboards expect: `weir-gateway`, `weir-processor`, `weir-analytics`.
