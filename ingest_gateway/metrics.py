@@ -3,6 +3,7 @@
 Plain numbers that are turned into Prometheus' form when it asks: on the path of a request a counter costs an addition.
 """
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -19,6 +20,7 @@ from shared import metric_definitions as definitions
 from shared.metric import Distribution
 from shared.process_metrics import PoolMetrics, process_registry
 
+_BOUNDS: Final = definitions.GATEWAY_REQUEST_SECONDS.buckets
 _USUAL_STATUSES: Final = (202, 401, 422, 429, 503)
 """Shown from the start, so that the first of them is seen as an increase."""
 
@@ -46,7 +48,8 @@ class GatewayMetrics(Collector):
         durations = self._durations.get(route)
         if durations is None:
             durations = self._durations[route] = definitions.GATEWAY_REQUEST_SECONDS.distribution()
-        durations.add(seconds)
+        durations.counts[bisect_left(_BOUNDS, seconds)] += 1  # Distribution.add, without the call: once a request
+        durations.sum += seconds
 
     def collect(self) -> Iterator[Metric]:
         """All of them, as Prometheus takes them."""

@@ -81,36 +81,36 @@ class MetricDefinition:
 class Distribution:
     """How often a value fell into each bucket; the last one has no upper bound. Not safe for several threads."""
 
-    __slots__ = ("_bounds", "_counts", "_sum")
+    __slots__ = ("bounds", "counts", "sum")
 
     @staticmethod
     def sum_of(distributions: Sequence["Distribution"]) -> "Distribution":
         """All of them, which have the same bounds, in one."""
-        total = Distribution(distributions[0]._bounds)
+        total = Distribution(distributions[0].bounds)
         for each in distributions:
-            total._counts = [mine + theirs for mine, theirs in zip(total._counts, each._counts, strict=True)]
-            total._sum += each._sum
+            total.counts = [mine + theirs for mine, theirs in zip(total.counts, each.counts, strict=True)]
+            total.sum += each.sum
         return total
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
-        self._bounds = bounds
-        self._counts = [0] * (len(bounds) + 1)
-        self._sum = 0.0
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
 
     def add(self, value: float, times: int = 1) -> None:
         """Count a value that was seen so many times."""
-        self._counts[bisect_left(self._bounds, value)] += times
-        self._sum += value * times
+        self.counts[bisect_left(self.bounds, value)] += times
+        self.sum += value * times
 
     @property
     def times(self) -> int:
         """How many values were counted."""
-        return sum(self._counts)
+        return sum(self.counts)
 
     def add_to(self, family: HistogramMetricFamily, *labels: str) -> None:
         """Write it into a family, in Prometheus' running totals."""
         total, buckets = 0, []
-        for bound, count in zip((*map(str, self._bounds), "+Inf"), self._counts, strict=True):
+        for bound, count in zip((*map(str, self.bounds), "+Inf"), self.counts, strict=True):
             total += count
             buckets.append((bound, float(total)))
-        family.add_metric(labels, buckets, self._sum)
+        family.add_metric(labels, buckets, self.sum)

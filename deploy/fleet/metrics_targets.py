@@ -7,16 +7,28 @@ from pathlib import Path
 from typing import Final
 
 from deploy.embedded.local_address import free_port
-from shared.settings import Settings
+from shared.errors import SettingsError
+from shared.settings import Settings, environment_name
 
 TARGETS_FILE: Final = "metrics-targets.json"
 """In the data directory, as Prometheus' file_sd_configs reads it; see deploy/prometheus/local.yml."""
+_LAST_PORT: Final = 65_535
 
 
 def processor_ports(settings: Settings, processors: int) -> list[int]:
-    """A port for each: WEIR_PROCESSOR_METRICS_PORT and those that follow it, or free ones when it is 0."""
+    """A port for each: WEIR_PROCESSOR_METRICS_PORT and those that follow it, or free ones when it is 0.
+
+    Raises SettingsError when there are not so many.
+    """
     first = settings.processor_metrics_port
     if first:
+        if first + processors - 1 > _LAST_PORT:
+            variable = environment_name("processor_metrics_port")
+            raise SettingsError(
+                f"{processors} processors need as many ports from {variable}={first} on, and the last one is "
+                f"{_LAST_PORT}: set a lower one, or 0 for free ones",
+                variable=variable,
+            )
         return list(range(first, first + processors))
     ports: list[int] = []
     while len(ports) < processors:
