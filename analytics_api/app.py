@@ -62,7 +62,7 @@ def build_app(
     )
     app.include_router(dashboard.dashboard_routes())
     app.include_router(home_routes("/dashboard"))
-    app.openapi = documented(app, PUBLIC_PATHS, {})  # type: ignore[method-assign]  # FastAPI's documented way
+    app.openapi = documented(app, PUBLIC_PATHS, {}, "invalid-query", ["query-timeout"])  # type: ignore[method-assign]  # FastAPI's documented way
     access = AccessConfig(
         "analytics", config.instance, config.shards, config.rate_limit, config.window_seconds, PUBLIC_PATHS
     )

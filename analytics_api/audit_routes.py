@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import AfterValidator, Field
 
+from analytics_api.answer_models import AuditPage, FailedEventPage
 from analytics_api.cursor import filters_digest, next_cursor, open_page
 from analytics_api.json_answer import json_answer
 from analytics_api.parameters import EventType, PageParameters, Text, only_known
@@ -37,7 +38,7 @@ def audit_routes(reader: Reader) -> APIRouter:
     """The calls that tell what was done, and what went wrong."""
     router = APIRouter(prefix="/api/v1/audit", tags=["audit"])
 
-    @router.get("/logs", dependencies=[Depends(only_known(LogParameters))])
+    @router.get("/logs", response_model=AuditPage, dependencies=[Depends(only_known(LogParameters))])
     async def logs(api_key: Reading, parameters: Annotated[LogParameters, Query()]) -> Response:
         """Calls that either service answered, newest first. A record is here a moment after its answer left."""
         filters = {**parameters.model_dump(), "client_id": visible_client(api_key, parameters.client_id)}
@@ -48,7 +49,9 @@ def audit_routes(reader: Reader) -> APIRouter:
             del row["id"]
         return json_answer({"logs": rows, "next_cursor": cursor})
 
-    @router.get("/failed-events", dependencies=[Depends(only_known(FailedEventParameters))])
+    @router.get(
+        "/failed-events", response_model=FailedEventPage, dependencies=[Depends(only_known(FailedEventParameters))]
+    )
     async def failed_events(api_key: Reading, parameters: Annotated[FailedEventParameters, Query()]) -> Response:
         """Events that were given up, the latest failure first; the call for one event has its payload."""
         filters = {**parameters.model_dump(), "client_id": visible_client(api_key, parameters.client_id)}

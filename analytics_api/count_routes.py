@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import AfterValidator, Field
 
+from analytics_api.answer_models import EventCounts
 from analytics_api.calendar_buckets import Interval, zone_names
 from analytics_api.event_counts import CountQuestion, CountRow, count_events
 from analytics_api.json_answer import json_answer
@@ -48,7 +49,12 @@ def count_routes(reader: Reader, max_rows: int) -> APIRouter:
     """The calls that answer counts."""
     router = APIRouter(prefix="/api/v1/analytics", tags=["analytics"])
 
-    @router.get("/events-by-type", dependencies=[Depends(only_known(CountParameters))])
+    @router.get(
+        "/events-by-type",
+        response_model=EventCounts,
+        responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
+        dependencies=[Depends(only_known(CountParameters))],
+    )
     async def events_by_type(api_key: Reading, parameters: Annotated[CountParameters, Query()]) -> Response:
         """Stored events by type, by `occurred_at`: exact to the microsecond at both ends of the range.
 

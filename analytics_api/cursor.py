@@ -14,9 +14,9 @@ from zlib import crc32
 
 import msgspec
 
-from analytics_api.parameters import MAX_YEAR
 from analytics_api.time_range import TimeRange, resolve_range
 from shared.problems import FieldError, Problem
+from shared.rfc_3339 import MAX_YEAR
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)

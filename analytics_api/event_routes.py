@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel
 
+from analytics_api.answer_models import EventAnswer, EventPage
 from analytics_api.cursor import filters_digest, next_cursor, open_page
 from analytics_api.event_lookup import EventLookup, describe_stored
 from analytics_api.json_answer import json_answer
@@ -33,7 +34,7 @@ def event_routes(reader: Reader, lookup: EventLookup, max_page_bytes: int) -> AP
     """The calls that answer events."""
     router = APIRouter(prefix="/api/v1/events", tags=["events"])
 
-    @router.get("", dependencies=[Depends(only_known(EventListParameters, PREFIX))])
+    @router.get("", response_model=EventPage, dependencies=[Depends(only_known(EventListParameters, PREFIX))])
     async def list_events(
         request: Request, api_key: Reading, parameters: Annotated[EventListParameters, Query()]
     ) -> Response:
@@ -70,7 +71,7 @@ def event_routes(reader: Reader, lookup: EventLookup, max_page_bytes: int) -> AP
             cursor = next_cursor(page, digest, last["occurred_at"], (last["event_id"], last["client_id"]))
         return json_answer({"events": [describe_stored(row) for row in rows], "next_cursor": cursor})
 
-    @router.get("/{event_id:any}", dependencies=[Depends(only_known(EventParameters))])
+    @router.get("/{event_id:any}", response_model=EventAnswer, dependencies=[Depends(only_known(EventParameters))])
     async def find_event(
         event_id: Annotated[EventId, Path()], api_key: Reading, parameters: Annotated[EventParameters, Query()]
     ) -> Response:

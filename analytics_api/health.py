@@ -9,11 +9,13 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from psycopg_pool import AsyncConnectionPool
 from redis.exceptions import RedisError
+from starlette.responses import PlainTextResponse
 
 from analytics_api.json_answer import json_answer
 from analytics_api.metrics import AnalyticsMetrics
 from analytics_api.store_facts import StoreFacts
 from shared.deadline import within
+from shared.openapi_access import HEALTH_ANSWERS
 from shared.sql_files import load_sql
 
 _TIMEOUT_SECONDS: Final = 1.5
@@ -71,17 +73,17 @@ def health_routes(health: Health, facts: StoreFacts, metrics: AnalyticsMetrics, 
         """The process answers."""
         return {"status": "ok"}
 
-    @router.get("/readyz")
+    @router.get("/readyz", responses=HEALTH_ANSWERS)
     async def readyz() -> Response:
         """200 when questions can be answered; 503 names what is down."""
         return await answer()
 
-    @router.get("/api/v1/health")
+    @router.get("/api/v1/health", responses=HEALTH_ANSWERS)
     async def api_health() -> Response:
         """The same as ``/readyz``."""
         return await answer()
 
-    @router.get("/metrics")
+    @router.get("/metrics", response_class=PlainTextResponse)
     async def prometheus() -> Response:
         """Metrics of this process, of the streams and of the stores, in Prometheus' text format."""
         await facts.show()

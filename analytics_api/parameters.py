@@ -1,40 +1,15 @@
 """Query parameters: strict kinds of values, and the refusal of names that a call does not know."""
 
-import re
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import Annotated, Final
 
 from fastapi import Request
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
+from analytics_api.tenancy import Reading
+from shared.api_keys import CLIENT_ID_PATTERN, ApiKey
 from shared.problems import FieldError, Problem
-
-MIN_YEAR: Final = 1900
-MAX_YEAR: Final = 2999
-_RFC_3339: Final = re.compile(
-    # A '+' that was not escaped arrives as a space; nothing else can be meant.
-    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d)(\.\d+)?(Z|[+ -]\d\d:\d\d)",
-    re.ASCII | re.IGNORECASE,
-)
-_TIME_HINT: Final = "must be an RFC 3339 time with an offset, such as 2026-01-31T12:00:00Z"
-
-
-def parse_time(value: object) -> datetime:
-    """An RFC 3339 time in UTC, to the microsecond. Raises ValueError for others, and for years far away."""
-    if isinstance(value, datetime):
-        return value
-    match = _RFC_3339.fullmatch(str(value))
-    if match is None:
-        raise ValueError(_TIME_HINT)
-    day, seconds, fraction, offset = match.groups()
-    try:
-        time = datetime.fromisoformat(f"{day}T{seconds}{(fraction or '')[:7]}{offset.replace(' ', '+').upper()}")
-    except ValueError:
-        raise ValueError(_TIME_HINT) from None
-    if not MIN_YEAR <= time.year <= MAX_YEAR:
-        raise ValueError(f"must lie in the years {MIN_YEAR} to {MAX_YEAR}")
-    return time.astimezone(UTC)
+from shared.rfc_3339 import Time
 
 
 def refuse_nul(value: str) -> str:
@@ -44,15 +19,19 @@ def refuse_nul(value: str) -> str:
     return value
 
 
-Time = Annotated[datetime, BeforeValidator(parse_time), WithJsonSchema({"type": "string", "format": "date-time"})]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterValidator(refuse_nul)]
-EventId = Annotated[str, StringConstraints(min_length=1, max_length=128), AfterValidator(refuse_nul)]
+_WITHOUT_NUL: Final = Field(json_schema_extra={"pattern": r"^[^\u0000]*$"})
+Text = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterValidator(refuse_nul), _WITHOUT_NUL]
+EventId = Annotated[str, StringConstraints(min_length=1, max_length=128), AfterValidator(refuse_nul), _WITHOUT_NUL]
 EventType = Annotated[
     str,
     StringConstraints(pattern=r"^[A-Za-z0-9._:/-]{1,128}$"),
     Field(description="1 to 128 of letters, digits and . _ : / -"),
 ]
-ClientId = Annotated[Text, Field(description="One client; keys of scope `read` may name none but their own.")]
+ClientId = Annotated[
+    str,
+    StringConstraints(pattern=CLIENT_ID_PATTERN),
+    Field(description="One client; keys of scope `read` may name none but their own."),
+]
 Cursor = Annotated[
     str, StringConstraints(max_length=1024), Field(description="The `next_cursor` of the page before; same filters.")
 ]
@@ -73,14 +52,15 @@ class PageParameters(RangeParameters):
     cursor: Cursor | None = None
 
 
-def only_known(model: type[BaseModel], prefix: str | None = None) -> Callable[[Request], Awaitable[None]]:
+def only_known(model: type[BaseModel], prefix: str | None = None) -> Callable[[Request, ApiKey], Awaitable[None]]:
     """A dependency that refuses parameters that ``model`` has not (names that begin with ``prefix`` excepted), and
-    one given twice. Raises Problem invalid-query, which names what is allowed.
+    one given twice. Raises Problem invalid-query, which names what is allowed; before that, unauthenticated and
+    forbidden: a stranger is not told what is wrong with the question.
     """
     known = [field.alias or name for name, field in model.model_fields.items()]
     allowed = ", ".join(sorted(known)) + (f", {prefix}…" if prefix else "") or "none"
 
-    async def dependency(request: Request) -> None:
+    async def dependency(request: Request, _: Reading) -> None:
         errors, seen = [], set()
         for name in (name for name, _ in request.query_params.multi_items()):
             if prefix and name.startswith(prefix):

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, Field
 
+from analytics_api.answer_models import ProcessingMetrics
 from analytics_api.json_answer import json_answer
 from analytics_api.parameters import ClientId, only_known
 from analytics_api.reader import Reader
@@ -32,7 +33,11 @@ def processing_routes(reader: Reader) -> APIRouter:
     """The call that tells how well the processors do."""
     router = APIRouter(prefix="/api/v1/analytics", tags=["analytics"])
 
-    @router.get("/processing-metrics", dependencies=[Depends(only_known(ProcessingParameters))])
+    @router.get(
+        "/processing-metrics",
+        response_model=ProcessingMetrics,
+        dependencies=[Depends(only_known(ProcessingParameters))],
+    )
     async def processing_metrics(api_key: Reading, parameters: Annotated[ProcessingParameters, Query()]) -> Response:
         """Events stored, and the time from receipt to stored, within 2 %; what else became of events received.
 

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel
 from redis.exceptions import RedisError
 
+from analytics_api.answer_models import QueueStatus
 from analytics_api.json_answer import json_answer
 from analytics_api.parameters import ClientId, only_known
 from analytics_api.reader import Reader, unavailable
@@ -25,7 +26,7 @@ def queue_routes(reader: Reader, client: "redis.asyncio.Redis", shards: int) -> 
     """The call that tells what waits."""
     router = APIRouter(prefix="/api/v1/analytics", tags=["analytics"])
 
-    @router.get("/queue-status", dependencies=[Depends(only_known(QueueParameters))])
+    @router.get("/queue-status", response_model=QueueStatus, dependencies=[Depends(only_known(QueueParameters))])
     async def queue_status(api_key: Reading, parameters: Annotated[QueueParameters, Query()]) -> Response:
         """What waits in the streams, in events, and who works on it, in entries; each entry holds many events.
 

@@ -12,8 +12,9 @@ Prometheus' text format, without a key: the gateway and the analytics API serve 
 processor on a port of its own (`WEIR_PROCESSOR_METRICS_PORT`, on `WEIR_PROCESSOR_METRICS_HOST`). Keep them off the
 open network, as you would any `/metrics`.
 
-- **`weir up`** gives each processor a port and writes all places to `metrics-targets.json` in its data directory; from
-  the top of the repository, `prometheus --config.file=deploy/prometheus/local.yml` reads it there.
+- **`weir up`** gives each processor a port and writes all places to `metrics-targets.json` in its data directory, anew
+  whenever their number changes; from the top of the repository, `prometheus --config.file=deploy/prometheus/local.yml`
+  reads it there. `weir processors supervise` does the same in `metrics-targets-supervised.json`.
 - **`docker compose up`** brings Prometheus (127.0.0.1:9090) and Grafana (127.0.0.1:3000, user `admin`, password
   `GRAFANA_PASSWORD` of `.env`) with the alert rules of `deploy/prometheus/alerts.yml` and four dashboards. No
   Alertmanager comes with it: name yours in `deploy/prometheus/prometheus.yml`.

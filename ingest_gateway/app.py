@@ -71,7 +71,7 @@ def build_app(
     control.include_router(key_routes(pool, pepper))
     control.include_router(failed_event_routes(pool, client, config.shards))
     control.include_router(health_routes(pool, client, metrics, config))
-    control.openapi = documented(control, PUBLIC_PATHS, ingest_paths())  # type: ignore[method-assign]  # FastAPI's documented way
+    control.openapi = documented(control, PUBLIC_PATHS, ingest_paths(), "invalid-request")  # type: ignore[method-assign]  # FastAPI's documented way
     access = AccessConfig(
         "gateway", config.instance, config.shards, config.rate_limit, config.window_seconds, PUBLIC_PATHS,
         body_timeout_seconds=config.body_timeout_seconds,

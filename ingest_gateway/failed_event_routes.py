@@ -7,7 +7,7 @@ import psycopg
 import redis.asyncio
 from fastapi import APIRouter, Depends
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StringConstraints, model_validator
 from redis.exceptions import RedisError
 
 from shared.access import require_scope
@@ -15,14 +15,12 @@ from shared.api_keys import Scope
 from shared.failed_events import Selection, refusal
 from shared.problems import Problem
 from shared.replay import PAGE, Replayer, find_failed
+from shared.rfc_3339 import Time
 
-_FIRST: Final = datetime(1900, 1, 1, tzinfo=UTC)
-_LAST: Final = datetime(3000, 1, 1, tzinfo=UTC)
 _MAX_REFUSED: Final = 1000
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\x00]*$")]
-Id = Annotated[int, Field(ge=1, lt=2**63)]
-Moment = Annotated[AwareDatetime, Field(ge=_FIRST, lt=_LAST, description="RFC 3339 with an offset")]
+Id = Annotated[StrictInt, Field(ge=1, lt=2**63)]
 
 
 class ReplayRequest(BaseModel):
@@ -33,12 +31,14 @@ class ReplayRequest(BaseModel):
     client_id: Text | None = None
     event_type: Text | None = None
     reason: Text | None = None
-    from_: Annotated[Moment | None, Field(alias="from", description="First moment of the last failure")] = None
-    to: Annotated[Moment | None, Field(description="First moment after")] = None
+    from_: Annotated[Time | None, Field(alias="from", description="First moment of the last failure")] = None
+    to: Annotated[Time | None, Field(description="First moment after")] = None
     ids: Annotated[list[Id] | None, Field(min_length=1, max_length=1000)] = None
-    limit: Annotated[int, Field(ge=1, le=_MAX_REFUSED, description="The latest failures come first")] = _MAX_REFUSED
-    dry_run: Annotated[bool, Field(description="Say what would be done, and do nothing")] = False
-    force: Annotated[bool, Field(description="Also those that keep failing in the same way")] = False
+    limit: Annotated[StrictInt, Field(ge=1, le=_MAX_REFUSED, description="The latest failures come first")] = (
+        _MAX_REFUSED
+    )
+    dry_run: Annotated[StrictBool, Field(description="Say what would be done, and do nothing")] = False
+    force: Annotated[StrictBool, Field(description="Also those that keep failing in the same way")] = False
 
     @model_validator(mode="after")
     def _must_be_a_range(self) -> "ReplayRequest":

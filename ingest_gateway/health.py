@@ -10,11 +10,13 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from redis.exceptions import RedisError
+from starlette.responses import PlainTextResponse
 
 from ingest_gateway.config import GatewayConfig
 from ingest_gateway.durability import read_fsync_policy
 from ingest_gateway.metrics import GatewayMetrics
 from shared.deadline import within
+from shared.openapi_access import HEALTH_ANSWERS
 
 _TIMEOUT_SECONDS: Final = 1.5
 
@@ -70,17 +72,17 @@ def health_routes(
         """The process answers."""
         return {"status": "ok"}
 
-    @router.get("/readyz")
+    @router.get("/readyz", responses=HEALTH_ANSWERS)
     async def readyz() -> Response:
         """200 when events can be accepted; 503 names what is down."""
         return await answer()
 
-    @router.get("/api/v1/health")
+    @router.get("/api/v1/health", responses=HEALTH_ANSWERS)
     async def health() -> Response:
         """The same as ``/readyz``."""
         return await answer()
 
-    @router.get("/metrics")
+    @router.get("/metrics", response_class=PlainTextResponse)
     async def prometheus() -> Response:
         """Metrics of this process in Prometheus' text format."""
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)

@@ -6,17 +6,18 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, cast
 
 import psycopg
-from fastapi import APIRouter, Depends, Path, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, field_validator
 
 from shared import key_store
 from shared.access import require_scope
 from shared.api_keys import CLIENT_ID_PATTERN, ApiKey, Scope
 from shared.problems import FieldError, Problem
+from shared.rfc_3339 import Time
 
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
-RateLimit = Annotated[int, Field(ge=0, le=10_000_000, description="Requests a window; 0 is none")]
+RateLimit = Annotated[StrictInt, Field(ge=0, le=10_000_000, description="Requests a window; 0 is none")]
 PublicId = Annotated[str, Path(min_length=1, max_length=64, pattern=r"^[0-9A-Za-z]+$")]
 
 
@@ -26,7 +27,7 @@ class _Body(BaseModel):
     @field_validator("expires_at", check_fields=False)
     @classmethod
     def _must_be_ahead(cls, value: datetime | None) -> datetime | None:
-        if value is not None and not datetime.now(UTC) < value < datetime(9000, 1, 1, tzinfo=UTC):
+        if value is not None and value <= datetime.now(UTC):
             raise ValueError("must lie ahead of now")
         return value
 
@@ -38,16 +39,16 @@ class NewKey(_Body):
     name: Name
     rate_limit: RateLimit | None = None
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=3)] = [Scope.INGEST, Scope.READ]
-    expires_at: AwareDatetime | None = None
+    expires_at: Time | None = None
 
 
 class KeyChange(_Body):
     """What may change; a field that is absent stays, null takes a limit or an expiry away."""
 
-    is_active: bool | None = None
+    is_active: StrictBool | None = None
     rate_limit: RateLimit | None = None
     name: Name | None = None
-    expires_at: AwareDatetime | None = None
+    expires_at: Time | None = None
 
 
 class KeyView(BaseModel):
@@ -62,6 +63,12 @@ class KeyView(BaseModel):
     expires_at: datetime | None
     created_at: datetime
     last_used_at: datetime | None
+
+
+class KeyList(BaseModel):
+    """Keys, newest first."""
+
+    keys: list[KeyView]
 
 
 class NewKeyView(KeyView):
@@ -102,12 +109,10 @@ def key_routes(pool: AsyncConnectionPool[Any], pepper: bytes) -> APIRouter:
 
     @router.get("", include_in_schema=False)
     @router.get("/")
-    async def list_all(client_id: str | None = None) -> dict[str, list[KeyView]]:
+    async def list_all(client_id: Annotated[str | None, Query(pattern=CLIENT_ID_PATTERN)] = None) -> KeyList:
         """All keys, newest first, or one client's."""
-        if client_id is not None and "\x00" in client_id:
-            raise Problem("invalid-request", "client_id holds the character NUL")
         async with database() as connection:
-            return {"keys": [KeyView(**_view(key)) for key in await key_store.list_keys(connection, client_id)]}
+            return KeyList(keys=[KeyView(**_view(key)) for key in await key_store.list_keys(connection, client_id)])
 
     @router.patch("/{public_id}")
     async def change(public_id: PublicId, body: KeyChange) -> KeyView:

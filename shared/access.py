@@ -15,6 +15,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from shared.answers import (
     AsgiApp,
@@ -41,6 +42,7 @@ log = structlog.get_logger()
 
 MAX_BODY_BYTES: Final = 64 * 1024
 """What the body of a call through this layer may have; none of them needs more."""
+_METHODS: Final = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
 
 @dataclass(frozen=True)
@@ -234,7 +236,8 @@ def install_problem_handlers(app: FastAPI, invalid: str = "invalid-query") -> No
 
     async def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101
-        return await on_problem(request, _from_http(error))
+        allowed = _methods_of_path(request) if error.status_code == 405 else ""
+        return await on_problem(request, _from_http(error, allowed))
 
     async def on_failure(request: Request, error: Exception) -> Response:
         request_id = request.state.facts.request_id
@@ -259,7 +262,14 @@ def _invalid(type_: str, error: RequestValidationError) -> Problem:
     return Problem(type_, f"{len(errors)} value(s) of the request are invalid", errors=errors)
 
 
-def _from_http(error: HTTPException) -> Problem:
+def _methods_of_path(request: Request) -> str:
+    """What Allow says: the methods of all routes of this path, where Starlette names those of the first alone."""
+    scopes = ({**request.scope, "method": method} for method in _METHODS)
+    served = (any(route.matches(scope)[0] is Match.FULL for route in request.app.routes) for scope in scopes)
+    return ", ".join(method for method, is_served in zip(_METHODS, served, strict=True) if is_served)
+
+
+def _from_http(error: HTTPException, allowed: str) -> Problem:
     types = {404: "not-found", 405: "method-not-allowed", 408: "body-timeout", 413: "too-large"}
     details = {
         404: "no such path; /docs lists the calls",
@@ -267,7 +277,7 @@ def _from_http(error: HTTPException) -> Problem:
         408: "the body did not arrive in time; nothing was done",
         413: f"the body of this call may have at most {MAX_BODY_BYTES} bytes",
     }
-    headers = list((error.headers or {}).items())
+    headers = [("Allow", allowed)] if allowed else list((error.headers or {}).items())
     detail = details.get(error.status_code, "the request is refused")
     return Problem(types.get(error.status_code, "bad-request"), detail, headers=headers)
 

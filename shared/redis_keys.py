@@ -83,6 +83,15 @@ class ShardKeys:
         """Hash of what the last reconciliation found; expires by itself. Of the first shard, for all."""
         return f"weir:{{{self.shard}}}:reconcile"
 
+    @property
+    def fleet_target(self) -> str:
+        """Hash of how many processors there are to be; of the first shard."""
+        return f"weir:{{{self.shard}}}:fleet"
+
+    def supervisor(self, name: str) -> str:
+        """Hash a supervisor of processors tells of itself; expires by itself. Of the first shard."""
+        return f"weir:{{{self.shard}}}:supervisor:{name}"
+
     def limit(self, key_id: str) -> str:
         """List of the admission times of one API key, newest first."""
         return f"weir:{{{self.shard}}}:limit:{key_id}"

@@ -58,6 +58,19 @@ class ServiceProcess:
             self.process.kill()
 
 
+def store_key(database_url: str, client_id: str, *scopes: Scope, **columns: Any) -> str:
+    """A new key, written straight into the database."""
+
+    async def store() -> str:
+        async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+            _, key = await create_key(
+                connection, SECRET_KEY.encode(), client_id=client_id, name="t", scopes=frozenset(scopes), **columns
+            )
+            return key
+
+    return asyncio.run(store())
+
+
 class GatewayUnderTest:
     """Calls it with the key of client `acme`, scope ingest, unless told otherwise."""
 
@@ -74,15 +87,7 @@ class GatewayUnderTest:
 
     def make_key(self, client_id: str, *scopes: Scope, **columns: Any) -> str:
         """A key made behind the gateway's back."""
-
-        async def make() -> str:
-            async with await psycopg.AsyncConnection.connect(self.database_url, autocommit=True) as connection:
-                _, key = await create_key(
-                    connection, SECRET_KEY.encode(), client_id=client_id, name="t", scopes=frozenset(scopes), **columns
-                )
-                return key
-
-        return asyncio.run(make())
+        return store_key(self.database_url, client_id, *scopes, **columns)
 
     def call(
         self, method: str, path: str, *, key: str | None = "", headers: dict[str, str] | None = None, **rest: Any

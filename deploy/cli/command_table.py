@@ -16,7 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("deploy.cli.up", "Start everything on embedded servers and show what flows."),
     "gateway": ("deploy.cli.gateway", "Run the ingest gateway."),
     "processor": ("deploy.cli.processor", "Run one stream processor."),
-    "processors": ("deploy.cli.processors", "Show what the stream processors are at."),
+    "processors": ("deploy.cli.processors", "Show what the stream processors are at, and how many run."),
     "analytics": ("deploy.cli.analytics", "Run the analytics API."),
     "keys": ("deploy.cli.keys", "Create, list and change API keys."),
     "load": ("deploy.cli.load", "Send events and measure what becomes of them."),

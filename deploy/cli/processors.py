@@ -8,6 +8,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from deploy.cli import processors_scale
 from deploy.cli.options import AsJson, DataDir, command_app
 from deploy.cli.output import print_json, print_table
 from deploy.endpoints import resolve_endpoints
@@ -16,11 +17,12 @@ from shared.redis_functions import redis_outage
 from shared.settings import Settings, load_settings
 
 app = command_app()
+app.registered_commands += processors_scale.app.registered_commands
 
 
 @app.callback()
 def processors() -> None:
-    """See the stream processors."""
+    """See the stream processors, and change how many there are."""
 
 
 @app.command()

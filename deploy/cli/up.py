@@ -131,11 +131,14 @@ def _watch(settings: Settings, servers: ServersUp, fleet: Fleet, stopping: threa
 
     from deploy.connections import sync_redis
     from deploy.fleet.flow_line import Totals, flow_line, read_totals
+    from deploy.fleet.supervisor import Supervisor
 
-    with sync_redis(servers.endpoints.redis_url, 1.0) as client:
+    with sync_redis(servers.endpoints.redis_url, 1.0) as client, contextlib.ExitStack() as stack:
+        supervisor = Supervisor(client, fleet.processors, settings.processors, settings.stream_shards)
+        stack.callback(supervisor.leave)
         before: Totals | None = None
         while not stopping.wait(GO_ON_SECONDS):
-            for news in (*servers.keep_up(stopping.is_set), *fleet.keep_up()):
+            for news in (*servers.keep_up(stopping.is_set), *fleet.keep_up(), *supervisor.look()):
                 _say(news)
             try:
                 now = read_totals(client, settings.stream_shards)

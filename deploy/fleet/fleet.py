@@ -3,10 +3,12 @@
 import time
 from collections.abc import Callable
 from http.client import HTTPConnection, HTTPException
+from pathlib import Path
 from typing import Final
 
 from deploy.embedded.child_process import last_lines
-from deploy.fleet.metrics_targets import processor_ports, write_targets
+from deploy.fleet.metrics_targets import MetricsTargets
+from deploy.fleet.processor_fleet import ProcessorFleet
 from deploy.fleet.service_process import ServiceProcess
 from shared.errors import HaltError
 from shared.settings import Settings, environment_name, environment_of
@@ -26,8 +28,7 @@ class Fleet:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         data_dir = settings.data_dir.absolute()
-        logs = data_dir / "logs"
-        logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        logs = log_folder(settings)
         drain_seconds = min(settings.drain_seconds, _DRAIN_SECONDS)
         environment = {
             **environment_of(settings),
@@ -35,26 +36,18 @@ class Fleet:
             environment_name("drain_seconds"): str(drain_seconds),
         }
         self.front = [ServiceProcess(name, [name, "run"], environment, logs) for name in ("gateway", "analytics")]
-        ports = processor_ports(settings, settings.processors)
-        self.metrics_targets = write_targets(settings, data_dir, ports)
-        metrics_port = environment_name("processor_metrics_port")
-        self.processors = [
-            ServiceProcess(f"processor-{number}", ["processor", "run"], {**environment, metrics_port: str(port)}, logs)
-            for number, port in enumerate(ports, start=1)
-        ]
-
-    @property
-    def services(self) -> list[ServiceProcess]:
-        return [*self.front, *self.processors]
+        targets = MetricsTargets(settings, front=True)
+        self.processors = ProcessorFleet(environment, logs, settings.drain_seconds, targets)
 
     def start(self, is_stopping: Callable[[], bool], tell: Callable[[str], None]) -> None:
         """Start all and wait until both front services are ready; one that takes long is told of.
 
         Raises HaltError for one that ends, or is not ready in a minute.
         """
-        for service in self.services:
-            service.start()
         settings = self._settings
+        for service in self.front:
+            service.start()
+        self.processors.converge(settings.processors)
         places = ((settings.gateway_host, settings.gateway_port), (settings.analytics_host, settings.analytics_port))
         began = time.monotonic()
         for service, (host, port) in zip(self.front, places, strict=True):
@@ -72,13 +65,20 @@ class Fleet:
                 time.sleep(0.05)
 
     def keep_up(self) -> list[str]:
-        """Start crashed services again; what happened, in words. Raises HaltError when one crashes again and again."""
-        return [news for service in self.services if (news := service.keep_up()) is not None]
+        """Start crashed front services again; what happened, in words. Raises HaltError when one does so too often."""
+        return [news for service in self.front if (news := service.keep_up()) is not None]
 
     def stop(self) -> list[str]:
         """Stop what takes events in, then what stores them; the names of those that had to be killed."""
         killed = _stop(self.front, _STOP_FRONT_SECONDS)
-        return killed + _stop(self.processors, _STOP_PROCESSORS_SECONDS)
+        return killed + self.processors.stop(_STOP_PROCESSORS_SECONDS)
+
+
+def log_folder(settings: Settings) -> Path:
+    """Where the services of this data directory log to; made if it is not there."""
+    logs = settings.data_dir.absolute() / "logs"
+    logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return logs
 
 
 def _stop(services: list[ServiceProcess], seconds: float) -> list[str]:

@@ -1,59 +1,69 @@
-"""Where the metrics of a `weir up` are: each processor has a port of its own, and Prometheus finds all in one file."""
+"""Where the metrics of one machine are: each processor has a port of its own, and Prometheus finds all in one file."""
 
+import contextlib
 import json
 import os
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
-from deploy.embedded.local_address import free_port
-from shared.errors import SettingsError
-from shared.settings import Settings, environment_name
+from deploy.embedded.local_address import free_port, port_is_free
+from shared.settings import Settings
 
 TARGETS_FILE: Final = "metrics-targets.json"
-"""In the data directory, as Prometheus' file_sd_configs reads it; see deploy/prometheus/local.yml."""
+SUPERVISED_FILE: Final = "metrics-targets-supervised.json"
+"""In the data directory, as Prometheus' file_sd_configs reads them: that of `weir up`, and that of a machine that only
+supervises processors. See deploy/prometheus/local.yml."""
 _LAST_PORT: Final = 65_535
 
 
-def processor_ports(settings: Settings, processors: int) -> list[int]:
-    """A port for each: WEIR_PROCESSOR_METRICS_PORT and those that follow it, or free ones when it is 0.
+class MetricsTargets:
+    """Gives ports to processors by their number, and writes where all parts are whenever that changes."""
 
-    Raises SettingsError when there are not so many.
-    """
-    first = settings.processor_metrics_port
-    if first:
-        if first + processors - 1 > _LAST_PORT:
-            variable = environment_name("processor_metrics_port")
-            raise SettingsError(
-                f"{processors} processors need as many ports from {variable}={first} on, and the last one is "
-                f"{_LAST_PORT}: set a lower one, or 0 for free ones",
-                variable=variable,
-            )
-        return list(range(first, first + processors))
-    ports: list[int] = []
-    while len(ports) < processors:
-        port = free_port()
-        if port not in ports:
-            ports.append(port)
-    return ports
+    def __init__(self, settings: Settings, *, front: bool) -> None:
+        """``front``: the gateway and the analytics API run here too."""
+        self._settings = settings
+        self._front = front
+        self._path = settings.data_dir.absolute() / (TARGETS_FILE if front else SUPERVISED_FILE)
+        self._ports: dict[int, int] = {}
 
+    def add(self, number: int) -> int:
+        """A port for a processor that starts: the first one free from WEIR_PROCESSOR_METRICS_PORT on, or any."""
+        self._ports[number] = port = self._pick()
+        self._write()
+        return port
 
-def write_targets(settings: Settings, data_dir: Path, ports: Sequence[int]) -> Path:
-    """Write all places where metrics are served; atomic, for Prometheus reads it whenever it changes."""
-    places = [
-        ("weir-gateway", "gateway", settings.gateway_host, settings.gateway_port),
-        ("weir-analytics", "analytics", settings.analytics_host, settings.analytics_port),
-    ]
-    host = settings.processor_metrics_host
-    places += [("weir-processor", f"processor-{number}", host, port) for number, port in enumerate(ports, 1)]
-    groups = [
-        {"targets": [f"{_reachable(host)}:{port}"], "labels": {"job": job, "part": part}}
-        for job, part, host, port in places
-    ]
-    path, draft = data_dir / TARGETS_FILE, data_dir / f".{TARGETS_FILE}.{os.getpid()}"
-    draft.write_text(json.dumps(groups, indent=1) + "\n")
-    draft.replace(path)
-    return path
+    def remove(self, number: int) -> None:
+        """That processor ends."""
+        self._ports.pop(number, None)
+        self._write()
+
+    def _pick(self) -> int:
+        first, taken = self._settings.processor_metrics_port, set(self._ports.values())
+        counted = range(first, _LAST_PORT + 1) if first else range(0)
+        found = next((port for port in counted if port not in taken and port_is_free(port)), 0)
+        while not found or found in taken:
+            found = free_port()
+        return found
+
+    def _write(self) -> None:
+        """Atomic, for Prometheus reads it whenever it changes. A full disk costs the list, not the processors."""
+        draft = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+        with contextlib.suppress(OSError):
+            draft.write_text(json.dumps(self._groups(), indent=1) + "\n")
+            draft.replace(self._path)
+
+    def _groups(self) -> list[dict[str, object]]:
+        settings = self._settings
+        places = [
+            ("weir-gateway", "gateway", settings.gateway_host, settings.gateway_port),
+            ("weir-analytics", "analytics", settings.analytics_host, settings.analytics_port),
+        ]
+        places = places if self._front else []
+        host = settings.processor_metrics_host
+        places += [("weir-processor", f"processor-{number}", host, port) for number, port in self._ports.items()]
+        return [
+            {"targets": [f"{_reachable(host)}:{port}"], "labels": {"job": job, "part": part}}
+            for job, part, host, port in places
+        ]
 
 
 def _reachable(host: str) -> str:

@@ -38,7 +38,7 @@ async def _analytics(settings: Settings, endpoints: Endpoints, instance: str) ->
     await pool.open()
     try:
         app = build_analytics(config, pool, client, key_ring)
-        await serve(app, settings, settings.analytics_host, settings.analytics_port)
+        await serve(app, settings, settings.analytics_host, settings.analytics_port, websockets=True)
     finally:
         await client.aclose()
         await pool.close(timeout=1)

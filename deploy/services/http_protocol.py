@@ -16,11 +16,14 @@ from typing import ClassVar, Final
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from deploy.services.head_checks import handshake_fault, head_fault
 from deploy.services.whole_answer import answering_whole
 from shared.answers import WHOLE_BODY, problem_messages
 from shared.problems import Problem
 
 MAX_HEAD_BYTES: Final = 64 * 1024
+MOST_WRAPPING: Final = 16
+"""Bytes on the wire for a byte of body, beyond MAX_HEAD_BYTES: chunk extensions and trailers, which nobody reads."""
 _SPARE_SECONDS: Final = 1.0
 """Beyond both deadlines, so that the application's own 408 comes first."""
 
@@ -36,7 +39,9 @@ class TimelyProtocol(HttpToolsProtocol):
         self._awaited_since: float | None = self.loop.time()  # None: no request is on its way in
         self._head_bytes = 0  # with what follows it in its last packet; 0 once the request is whole
         self._head_complete = False
-        self._head_refused = False
+        self._refused_head: Problem | None = None
+        self._body_bytes = self._wire_bytes = 0  # of the request that is on its way in
+        self._is_deaf = False  # what still comes on this connection is not heard
         self._parses = False
         self._begun: tuple[RequestResponseCycle, ASGI3Application] | None = None  # to start when all is parsed
         self._check = self.loop.call_later(self.request_seconds, self._check_deadline)
@@ -48,11 +53,19 @@ class TimelyProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def handle_websocket_upgrade(self) -> None:
+        fault = handshake_fault(self.scope["method"], self.url, self.headers)
+        if fault is not None:
+            self._refuse(Problem("bad-request", fault))
+            return
         self._check.cancel()
         super().handle_websocket_upgrade()
 
     def data_received(self, data: bytes) -> None:
-        if not self._head_complete:
+        if self._is_deaf:
+            return
+        if self._head_complete:
+            self._wire_bytes += len(data)
+        else:
             self._head_bytes += len(data)
         self._parses = True
         super().data_received(data)
@@ -65,13 +78,24 @@ class TimelyProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._head_complete = True
         if self._head_bytes > MAX_HEAD_BYTES and self._exact_head_bytes() > MAX_HEAD_BYTES:
-            self._head_refused = True
-            raise ValueError("the head is too large")  # the parser stops and asks for send_400_response
+            self._refused_head = _head_too_large()
+        elif (fault := head_fault(self.parser.get_http_version(), self.headers)) is not None:
+            self._refused_head = Problem("bad-request", fault)
+        if self._refused_head is not None:
+            raise ValueError("the head is refused")  # the parser stops and asks for send_400_response
         super().on_headers_complete()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._head_complete:  # else it is a trailer: nobody reads it, and there may be no end of them
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        self._body_bytes += len(body)
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._awaited_since = None
-        self._head_bytes = 0
+        self._head_bytes = self._body_bytes = self._wire_bytes = 0
         self._head_complete = False
         super().on_message_complete()
 
@@ -88,12 +112,17 @@ class TimelyProtocol(HttpToolsProtocol):
         self._start_asgi_task(cycle, app)
 
     def send_400_response(self, msg: str) -> None:
-        self._refuse(_head_too_large() if self._head_refused else Problem("bad-request", "this is not valid HTTP/1.1"))
+        self._refuse(self._refused_head or Problem("bad-request", "this is not valid HTTP/1.1"))
 
     def _await_the_rest(self) -> None:
         if self._awaited_since is None:
             self._awaited_since = self.loop.time()
-        if self._head_bytes > MAX_HEAD_BYTES and not self._head_complete and not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if self._head_complete:
+            if self._wire_bytes > MOST_WRAPPING * self._body_bytes + MAX_HEAD_BYTES:
+                self._refuse(Problem("bad-request", "far more bytes came than there is of a body"))
+        elif self._head_bytes > MAX_HEAD_BYTES:
             self._refuse(_head_too_large())
 
     def _exact_head_bytes(self) -> int:
@@ -115,6 +144,15 @@ class TimelyProtocol(HttpToolsProtocol):
             self._refuse(Problem("request-timeout", detail))
 
     def _refuse(self, problem: Problem) -> None:
+        """Answer with the problem and close. A whole request before this one is answered instead: its answer is due."""
+        self._is_deaf = True
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete and not cycle.more_body:
+            cycle.keep_alive = False
+            return
+        if cycle is not None and cycle.more_body and cycle.response_started:
+            self.transport.close()  # it has its answer already
+            return
         start, body = problem_messages(problem, secrets.token_hex(12), [(b"connection", b"close")])
         fields = [b"%s: %s\r\n" % field for field in start["headers"]]
         self.transport.write(b"".join([STATUS_LINE[problem.status], *fields, b"\r\n", body["body"]]))

@@ -30,7 +30,7 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def serve(app: AsgiApp, settings: Settings, host: str, port: int) -> None:
+async def serve(app: AsgiApp, settings: Settings, host: str, port: int, *, websockets: bool = False) -> None:
     """Serve until SIGTERM or SIGINT, then let what is in flight end within the time to drain."""
     trusted = settings.trusted_proxies
     server = _Server(
@@ -39,6 +39,7 @@ async def serve(app: AsgiApp, settings: Settings, host: str, port: int) -> None:
             host=host,
             port=port,
             loop="uvloop",
+            ws="auto" if websockets else "none",
             http=timely_protocol(settings.body_timeout_seconds, _allow_connections(settings.max_connections)),
             log_config=None,
             access_log=False,

@@ -139,6 +139,11 @@ def test_keys_that_are_not_there_are_not_found(gateway: GatewayUnderTest) -> Non
         {"client_id": "a", "name": "n", "rate_limit": -1},
         {"client_id": "a", "name": "n", "rate_limit": 10**30},
         {"client_id": "a", "name": "n", "rate_limit": "many"},
+        {"client_id": "a", "name": "n", "rate_limit": "5"},
+        {"client_id": "a", "name": "n", "rate_limit": 5.0},
+        {"client_id": "a", "name": "n", "rate_limit": True},
+        {"client_id": "a", "name": "n", "expires_at": 4102444800},
+        {"client_id": "a", "name": "n", "expires_at": "4102444800"},
         {"client_id": "a", "name": "n", "scopes": []},
         {"client_id": "a", "name": "n", "scopes": ["root"]},
         {"client_id": "a", "name": "n", "expires_at": "2020-01-01T00:00:00Z"},
@@ -154,11 +159,29 @@ def test_a_key_with_a_bad_field_is_not_made(gateway: GatewayUnderTest, body: Any
     assert refusal(gateway.manage("POST", json=body)) == (422, "invalid-request")
 
 
-@pytest.mark.parametrize("body", [{}, {"is_active": None}, {"name": None}, {"client_id": "other"}, {"rate_limit": 1.5}])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"is_active": None},
+        {"is_active": "no"},
+        {"is_active": 0},
+        {"name": None},
+        {"client_id": "other"},
+        {"rate_limit": 1.5},
+        {"rate_limit": False},
+        {"expires_at": 4102444800000},
+    ],
+)
 def test_a_bad_change_changes_nothing(gateway: GatewayUnderTest, body: Any) -> None:
     made = make(gateway, client_id="unchanged")
     assert refusal(gateway.manage("PATCH", made["public_id"], json=body)) == (422, "invalid-request")
     gateway.manage("DELETE", made["public_id"])
+
+
+@pytest.mark.parametrize("client_id", ["", "a b", "a\0", "=1+1", "x" * 129])
+def test_keys_are_not_listed_for_a_client_that_cannot_be(gateway: GatewayUnderTest, client_id: str) -> None:
+    assert refusal(gateway.manage("GET", params={"client_id": client_id})) == (422, "invalid-request")
 
 
 def test_a_name_with_a_lone_surrogate_is_refused(gateway: GatewayUnderTest) -> None:

@@ -13,44 +13,10 @@ from hypothesis import strategies as st
 from ingest_gateway.envelope import EventDecoder
 from shared.problems import Problem
 from stream_processor.copy_binary import HEADER, TRAILER, column_count, jsonb, text
+from tests.json_texts import characters, exactly, payloads
 from tests.publishing import config
 
 DECODER = EventDecoder(config())
-
-characters = st.characters(codec=None, categories=None)
-numbers = st.one_of(
-    st.integers().map(str),
-    st.integers(-(10**40), 10**40).map(str),
-    st.floats(allow_nan=False, allow_infinity=False).map(repr),
-    st.from_regex(r"-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,6})?", fullmatch=True),
-    st.sampled_from(
-        ["1e308", "-1e308", "1e-99", "1e-100", "1e-16383", "1e-16384", "0e-99999", "1e99999", "-0", "-0.0"]
-    ),
-)
-
-
-def as_json(value: Any) -> str:
-    """JSON text of a tree whose numbers are already written; other text may come escaped or not."""
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{as_json(name)}:{as_json(member)}" for name, member in value["pairs"]) + "}"
-    if isinstance(value, list):
-        return "[" + " ,".join(map(as_json, value)) + "]"
-    if isinstance(value, tuple):
-        kind, content = value
-        return content if kind == "number" else json.dumps(content, ensure_ascii=kind == "escaped")
-    return json.dumps(value)
-
-
-strings = st.tuples(st.sampled_from(["escaped", "plain"]), st.text(characters, max_size=30))
-leaves = st.one_of(st.none(), st.booleans(), numbers.map(lambda number: ("number", number)), strings)
-
-
-def objects(members: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    return st.lists(st.tuples(strings, members), max_size=6).map(lambda pairs: {"pairs": pairs})
-
-
-trees = st.recursive(leaves, lambda inner: st.lists(inner, max_size=6) | objects(inner), max_leaves=30)
-payloads = objects(trees).map(as_json)
 
 
 @pytest.fixture(scope="module")
@@ -70,11 +36,6 @@ def stored(database: psycopg.Connection[Any], event_id: str, event_type: str, pa
     found: tuple[str, str] | None = database.execute("SELECT event_id, payload::text FROM kept").fetchone()
     assert found is not None
     return found
-
-
-def exactly(document: str | bytes) -> Any:
-    """JSON with its numbers to the last digit; the last of two equal names counts, as everywhere."""
-    return json.loads(document, parse_int=Decimal, parse_float=Decimal)
 
 
 @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)

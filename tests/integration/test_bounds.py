@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 import redis
 
@@ -20,7 +21,8 @@ from ingest_gateway.publisher import BACKLOG_FULL, Publisher
 from ingest_gateway.redis_memory import RedisMemory
 from shared.api_keys import Scope
 from shared.problems import Problem
-from tests.gateway_process import new_event, refusal, running_gateway, running_processor
+from tests.bench.process_costs import peak_mib
+from tests.gateway_process import new_event, read_answer, refusal, running_gateway, running_processor
 from tests.pipeline import KEYS, Pipeline
 from tests.publishing import audited, config, event, kept_ids, publish, publishing, request
 from tests.servers import EmbeddedUnderTest
@@ -199,3 +201,27 @@ def test_connections_beyond_the_limit_are_told_so_and_closed(tmp_path: Path, dat
             sock.close()
         eventually(lambda: not told_at_once(), what="there is room again")
         assert gateway.ingest(new_event()).status_code == 202
+
+
+def test_rubbish_behind_a_request_does_not_take_its_answer(tmp_path: Path, database_url: str, redis_url: str) -> None:
+    with running_gateway(tmp_path, database_url, redis_url) as gateway, gateway.connection() as sock:
+        body = orjson.dumps(new_event())
+        head = f"POST /api/v1/events/ingest HTTP/1.1\r\nHost: x\r\nX-API-Key: {gateway.key}\r\nPrefer: wait=2\r\n"
+        head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        sock.sendall(head.encode() + body)
+        eventually(lambda: "requests_active 1.0" in gateway.http.get("/metrics").text, what="it waits")
+        sock.sendall(b"RUBBISH\r\n\r\n")
+        status, headers, _ = read_answer(sock)
+        assert (status, headers["connection"]) == (202, "close")
+        assert sock.recv(100) == b""
+
+
+def test_trailers_without_end_take_no_memory(tmp_path: Path, database_url: str, redis_url: str) -> None:
+    with running_gateway(tmp_path, database_url, redis_url) as gateway, gateway.connection() as sock:
+        pid = gateway.service.process.pid
+        before = peak_mib(pid)
+        sock.sendall(b"POST /api/v1/events/ingest HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n")
+        with pytest.raises(OSError):  # it hangs up
+            for _ in range(1000):
+                sock.sendall(b"A: v\r\n" * 10_000)
+        assert peak_mib(pid) < before + 30

@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analytics_api.event_trace import TraceState, locate
-from analytics_api.parameters import parse_time
 from analytics_api.payload_filters import array_literal
 from analytics_api.time_range import TimeRange, cut_at_minutes
 from shared.latency_sketch import GAMMA, bucket_value_us, percentile_us
 from shared.redis_keys import ShardKeys
+from shared.rfc_3339 import parse_time
 from shared.stream_status import StreamReplies, count_events
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

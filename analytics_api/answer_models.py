@@ -1,0 +1,170 @@
+"""What the calls answer, as OpenAPI tells it. Answers are not made from these: PostgreSQL's text is passed through."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class EventAnswer(BaseModel):
+    """One event. Which fields beside these it has depends on its state."""
+
+    event_id: str
+    client_id: str
+    event_type: str | None
+    payload: dict[str, Any] | None
+    occurred_at: AwareDatetime | None
+    received_at: AwareDatetime | None
+    stored_at: AwareDatetime | None
+    state: Literal["accepted", "pending", "stored", "failed"]
+
+
+class EventPage(_Answer):
+    """Stored events, newest first."""
+
+    events: list[EventAnswer]
+    next_cursor: str | None
+
+
+class CountRow(_Answer):
+    """A group's count, in one bucket if an interval was asked for."""
+
+    event_type: str = ""
+    client_id: str = ""
+    bucket: AwareDatetime | None = None
+    count: int
+
+
+class EventCounts(_Answer):
+    """Counts of events."""
+
+    from_: Annotated[AwareDatetime, Field(alias="from")]
+    to: AwareDatetime
+    interval: Literal["minute", "hour", "day", "week", "month"] | None
+    tz: str
+    source: Literal["rollups", "rollups+events"]
+    total: int
+    rows: list[CountRow]
+
+
+class Latency(_Answer):
+    """Milliseconds from receipt to stored, within 2 %; null where nothing was stored."""
+
+    p50: float | None
+    p95: float | None
+    p99: float | None
+
+
+class TypeMetrics(_Answer):
+    """One type's share."""
+
+    event_type: str
+    count: int
+    throughput_per_second: float
+    latency_ms: Latency
+
+
+class ProcessingMetrics(_Answer):
+    """What became of the events received in the range."""
+
+    from_: Annotated[AwareDatetime, Field(alias="from")]
+    to: AwareDatetime
+    count: int
+    throughput_per_second: float
+    latency_ms: Latency
+    stored: int
+    duplicates: int
+    conflicting: int
+    failed: int
+    retried: int
+    rows: list[TypeMetrics] = []
+
+
+class StreamAnswer(_Answer):
+    """A stream of a shard, in events."""
+
+    name: str
+    shard: int
+    length: int
+    lag: int
+    pending: int
+    oldest_age_seconds: float
+
+
+class ConsumerAnswer(_Answer):
+    """A processor's part in a stream; ``pending`` in entries."""
+
+    name: str
+    stream: str
+    shard: int
+    pending: int
+    idle_seconds: float
+
+
+class QueueStatus(_Answer):
+    """What waits, and who works on it."""
+
+    streams: list[StreamAnswer]
+    consumers: list[ConsumerAnswer]
+    failed: int | None
+
+
+class AuditRecordAnswer(_Answer):
+    """A call that was answered."""
+
+    at: AwareDatetime
+    service: Literal["gateway", "analytics"]
+    instance: str
+    client_id: str | None
+    key_id: str | None
+    method: str
+    endpoint: str
+    path: str
+    query: str
+    status: int
+    error: str | None
+    duration_ms: float
+    bytes_in: int
+    address: str
+    user_agent: str
+    request_id: str
+
+
+class AuditPage(_Answer):
+    """Calls, newest first."""
+
+    logs: list[AuditRecordAnswer]
+    next_cursor: str | None
+
+
+class FailedEventAnswer(_Answer):
+    """An event that was given up, without its payload."""
+
+    id: int
+    event_id: str | None
+    client_id: str | None
+    event_type: str | None
+    occurred_at: AwareDatetime | None
+    received_at: AwareDatetime | None
+    reason: str
+    sqlstate: str | None
+    detail: str
+    attempts: int
+    first_failed_at: AwareDatetime
+    last_failed_at: AwareDatetime
+    next_step: str
+    replays: int
+    same_kind_failures: int
+    replayed_at: AwareDatetime | None
+    next_retry_at: AwareDatetime | None
+    payload_bytes: int
+
+
+class FailedEventPage(_Answer):
+    """Failed events, the latest failure first."""
+
+    failed_events: list[FailedEventAnswer]
+    next_cursor: str | None
