@@ -1,5 +1,6 @@
 """What the services count is what happened."""
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +20,8 @@ from tests.failing_events import failing
 from tests.fault_proxy import FaultProxy
 from tests.gateway_process import new_event, running_gateway
 from tests.integration.test_retry_schedule import schedule
-from tests.pipeline import KEYS, block, connect, event, now_us, processing, put, wait_until_drained
+from tests.pipeline import KEYS, block, connect, event, now_us, processing, put, stored_ids, wait_until_drained
+from tests.processor_process import ProcessorProcess
 from tests.waiting import eventually
 
 Ask = Callable[..., float | None]
@@ -118,6 +120,15 @@ def test_failed_events_and_those_put_back_by_schedule_are_counted(redis_url: str
             eventually(lambda: processor.metric("weir_processor_events_stored_total") == 1)
 
 
+def test_a_processor_whose_metrics_port_is_taken_says_so_and_stores_events(redis_url: str, database_url: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other, redis.Redis.from_url(redis_url) as client:
+        port = other.getsockname()[1]
+        with ProcessorProcess(redis_url, database_url, WEIR_PROCESSOR_METRICS_PORT=port) as processor:
+            put(client, block(event("a")))
+            eventually(lambda: stored_ids(database_url) == ["a"], within_seconds=30)
+            assert "metrics.not_served" in processor.log
+
+
 def test_a_round_of_upkeep_that_was_done_is_told(redis_url: str, database_url: str) -> None:
     class TwoRounds:
         """A stop that comes after two intervals, which it does not wait for."""
@@ -150,7 +161,7 @@ def test_analytics_shows_processors_partitions_and_the_last_reconciliation(redis
         assert ask("weir_processors", state="halted") == 0
         client.hset(KEYS.processor("p1"), "state", ProcessorState.HALTED.value)
         processor.stop()
-        eventually(lambda: ask("weir_partitions_ahead_days", table="events") == 3)
+        eventually(lambda: (ask("weir_partitions_ahead_days", table="events") or 0) >= 3, within_seconds=20)
         assert ask("weir_analytics_postgresql_up") == 1
 
 
