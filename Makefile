@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check faults bench lock clean
+.PHONY: help setup up test check faults bench bench-queries lock clean
 
 # More arguments for the program behind a target: make up ARGS="--gateway-port 9000", make test ARGS="-k keys -x"
 ARGS ?=
@@ -16,7 +16,7 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generat
 BUILD_TOOL := sed -n 's/^requires = \["\(.*\)"\]$$/\1/p' pyproject.toml
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 8
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
 
 setup: ## prepare .venv with everything that running needs; then .venv/bin/weir is the command line
 	@deploy/setup.sh runtime
@@ -43,6 +43,9 @@ faults: setup-dev ## hurt everything while events flow, and look what was kept; 
 
 bench: setup-dev ## measure throughput, latency and memory on fresh servers
 	@exec $(BIN)/python -m tests.bench $(ARGS)
+
+bench-queries: setup-dev ## measure answers over 10 million events of 90 days, and over 1 million; ARGS="--events 300000"
+	@exec $(BIN)/python -m tests.bench.queries $(ARGS)
 
 lock: ## choose the newest allowed versions again and write the lock files (needs uv)
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv; run: pip install uv" >&2; exit 1; }

@@ -30,12 +30,24 @@ class EventPage(_Answer):
 
 
 class CountRow(_Answer):
-    """A group's count, in one bucket if an interval was asked for."""
+    """A group's count, in one bucket if an interval was asked for. The rest beside the top has no names."""
 
-    event_type: str = ""
-    client_id: str = ""
+    event_type: str | None = ""
+    client_id: str | None = ""
+    rest_of: int = 0
     bucket: AwareDatetime | None = None
     count: int
+    previous: int = 0
+    change: int = 0
+    change_ratio: float | None = None
+
+
+class PreviousRange(_Answer):
+    """The range of the same length before."""
+
+    from_: Annotated[AwareDatetime, Field(alias="from")]
+    to: AwareDatetime
+    total: int
 
 
 class EventCounts(_Answer):
@@ -47,6 +59,7 @@ class EventCounts(_Answer):
     tz: str
     source: Literal["rollups", "rollups+events"]
     total: int
+    previous: PreviousRange | None = None
     rows: list[CountRow]
 
 
@@ -58,28 +71,48 @@ class Latency(_Answer):
     p99: float | None
 
 
-class TypeMetrics(_Answer):
-    """One type's share."""
-
-    event_type: str
+class _Stored(_Answer):
     count: int
     throughput_per_second: float
     latency_ms: Latency
 
 
-class ProcessingMetrics(_Answer):
-    """What became of the events received in the range."""
-
-    from_: Annotated[AwareDatetime, Field(alias="from")]
-    to: AwareDatetime
-    count: int
-    throughput_per_second: float
-    latency_ms: Latency
+class _Outcomes(_Stored):
     stored: int
     duplicates: int
     conflicting: int
     failed: int
     retried: int
+
+
+class TypeBucket(_Stored):
+    """One type's share of a bucket."""
+
+    bucket: AwareDatetime
+
+
+class TypeMetrics(_Stored):
+    """One type's share."""
+
+    event_type: str
+    series: list[TypeBucket] = []
+
+
+class ProcessingBucket(_Outcomes):
+    """One bucket of the range."""
+
+    bucket: AwareDatetime
+
+
+class ProcessingMetrics(_Outcomes):
+    """What became of the events received in the range."""
+
+    from_: Annotated[AwareDatetime, Field(alias="from")]
+    to: AwareDatetime
+    source: Literal["rollups"]
+    interval: Literal["minute", "hour", "day", "week", "month"] | None = None
+    tz: str = "UTC"
+    series: list[ProcessingBucket] = []
     rows: list[TypeMetrics] = []
 
 

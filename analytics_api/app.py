@@ -15,6 +15,7 @@ from analytics_api.event_lookup import EventLookup
 from analytics_api.event_routes import event_routes
 from analytics_api.event_trace import EventTraces
 from analytics_api.health import Health, health_routes
+from analytics_api.live.live import Live, LiveLimits
 from analytics_api.metrics import AnalyticsMetrics
 from analytics_api.processing_routes import processing_routes
 from analytics_api.queue_routes import queue_routes
@@ -30,14 +31,22 @@ from shared.process_metrics import PoolMetrics
 
 PUBLIC_PATHS: Final = frozenset((HOME_PATH, "/healthz", "/readyz", "/api/v1/health", "/metrics")) | dashboard.PATHS
 
+DESCRIPTION: Final = """Answers questions about the events that were stored, and those that wait. Reads only.
+
+Two more calls do not end, and are described in deploy/docs/live.md: `WS /api/v1/ws/metrics`, metrics once a second, and
+`GET /api/v1/live/events`, the events as they are accepted (`text/event-stream`)."""
+
 
 def build_app(
     config: AnalyticsConfig,
     pool: AsyncConnectionPool[Any],
     client: "redis.asyncio.Redis",
     key_ring: KeyRing,
+    live: Live | None = None,
 ) -> AsgiApp:
-    """The application. Pool and client are the caller's to open and close; ``pool`` is made with
+    """The application; without ``live`` it makes live parts of its own on these.
+
+    Pool and client are the caller's to open and close; ``pool`` is made with
     ``configure=analytics_api.reader.configure_reader(config.statement_timeout_ms)``, of the reader role.
     """
     metrics = AnalyticsMetrics()
@@ -48,15 +57,17 @@ def build_app(
     app = FastAPIOffline(
         title="Weir analytics API",
         version="1",
-        description="Answers questions about the events that were stored, and those that wait. Reads only.",
+        description=DESCRIPTION,
         static_url="/docs/assets",
     )
     install_problem_handlers(app)
     app.include_router(event_routes(reader, lookup, config.max_page_bytes))
     app.include_router(count_routes(reader, config.max_rows))
     app.include_router(queue_routes(reader, client, config.shards))
-    app.include_router(processing_routes(reader))
+    app.include_router(processing_routes(reader, config.max_rows))
     app.include_router(audit_routes(reader))
+    live = live or Live(reader, client, client, config.shards, key_ring, LiveLimits())
+    app.include_router(live.routes())
     app.include_router(
         health_routes(Health(pool, client), StoreFacts(pool, client, config.shards, metrics), metrics, config.instance)
     )

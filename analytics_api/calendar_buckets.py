@@ -40,6 +40,8 @@ def bucket_starts(asked: TimeRange, interval: Interval, zone: ZoneInfo) -> Itera
     match interval:
         case Interval.MINUTE:
             moments = _steps(floor_minute(asked.start), timedelta(minutes=1))
+        case Interval.HOUR if zone.key == "UTC":  # what most ask, at a tenth of the cost
+            moments = _steps(asked.start.astimezone(UTC).replace(minute=0, second=0, microsecond=0), _HOUR)
         case Interval.HOUR:
             moments = _hours(asked.start, zone)
         case _:

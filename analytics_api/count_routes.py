@@ -8,28 +8,23 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import AfterValidator, Field
 
-from analytics_api.answer_models import EventCounts
-from analytics_api.calendar_buckets import Interval, zone_names
-from analytics_api.event_counts import CountQuestion, CountRow, count_events
+from analytics_api import answer_models
+from analytics_api.calendar_buckets import Interval
+from analytics_api.event_counts import CountQuestion, EventCounts, count_events
 from analytics_api.json_answer import json_answer
-from analytics_api.parameters import EventType, RangeParameters, only_known
+from analytics_api.parameters import EventType, RangeParameters, known_zone, only_known
 from analytics_api.reader import Reader
 from analytics_api.tenancy import Reading, visible_client
 from analytics_api.time_range import resolve_range
 
 _GROUPS = ("event_type", "client_id")
-
-
-def _known_zone(name: str) -> str:
-    if name not in zone_names():
-        raise ValueError("must be an IANA time zone, such as Europe/Berlin")
-    return name
+_NO_GROUPS = "none"
 
 
 def _known_groups(value: str) -> str:
     names = value.split(",")
-    if len(set(names)) != len(names) or not set(names) <= set(_GROUPS):
-        raise ValueError("must be event_type, client_id, or both separated by a comma")
+    if value != _NO_GROUPS and (len(set(names)) != len(names) or not set(names) <= set(_GROUPS)):
+        raise ValueError("must be event_type, client_id, both separated by a comma, or none")
     return value
 
 
@@ -38,10 +33,19 @@ class CountParameters(RangeParameters):
 
     event_type: EventType | None = None
     interval: Annotated[Interval | None, Field(description="Count in buckets of this length, without holes.")] = None
-    tz: Annotated[str, AfterValidator(_known_zone), Field(description="IANA time zone of the buckets.")] = "UTC"
-    group_by: Annotated[str, AfterValidator(_known_groups), Field(description="event_type,client_id or one.")] = (
-        "event_type"
-    )
+    tz: Annotated[str, AfterValidator(known_zone), Field(description="IANA time zone of the buckets.")] = "UTC"
+    group_by: Annotated[
+        str, AfterValidator(_known_groups), Field(description="event_type,client_id or one, or none.")
+    ] = "event_type"
+    top: Annotated[
+        int | None,
+        Field(
+            ge=1, le=1000, description="Keep the largest groups of the range apart; all others are one row, the rest."
+        ),
+    ] = None
+    compare: Annotated[
+        Literal["previous"] | None, Field(description="Compare each row with the span as long, one range before.")
+    ] = None
     format: Literal["json", "csv"] = "json"
 
 
@@ -51,7 +55,7 @@ def count_routes(reader: Reader, max_rows: int) -> APIRouter:
 
     @router.get(
         "/events-by-type",
-        response_model=EventCounts,
+        response_model=answer_models.EventCounts,
         responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
         dependencies=[Depends(only_known(CountParameters))],
     )
@@ -59,44 +63,64 @@ def count_routes(reader: Reader, max_rows: int) -> APIRouter:
         """Stored events by type, by `occurred_at`: exact to the microsecond at both ends of the range.
 
         With `interval` a series without holes: each group in each bucket that shares a moment with the range, named
-        by its first moment in `tz`. `source` tells whether the answer is from rollups alone.
+        by its first moment in `tz`. With `top`, `rest_of` is 0 for the groups that are kept apart, and tells of the
+        rest how many groups it stands for. With `compare`, each row has `previous`, `change`, and `change_ratio`
+        (0.5 is half as many again; null where there were none). `source` tells whether the answer is from rollups
+        alone.
         """
-        groups = parameters.group_by.split(",")
-        question = CountQuestion(
-            asked=resolve_range(parameters.from_, parameters.to),
-            client_id=visible_client(api_key, parameters.client_id),
-            event_type=parameters.event_type,
-            by_type="event_type" in groups,
-            by_client="client_id" in groups,
-            interval=parameters.interval,
-            zone=ZoneInfo(parameters.tz),
-        )
+        question = read_question(parameters, visible_client(api_key, parameters.client_id))
         counts = await count_events(reader, question, max_rows)
         if parameters.format == "csv":
-            return _csv(counts.rows, [*(name for name in _GROUPS if name in groups), *_bucket(question), "count"])
-        document: dict[str, Any] = {
-            "from": question.asked.start,
-            "to": question.asked.end,
-            "interval": parameters.interval,
-            "tz": parameters.tz,
-            "source": counts.source,
-            "total": counts.total,
-            "rows": counts.rows,
-        }
-        return json_answer(document)
+            return _csv(question, counts)
+        return json_answer(_document(question, parameters.tz, counts))
 
     return router
 
 
-def _bucket(question: CountQuestion) -> list[str]:
-    return [] if question.interval is None else ["bucket"]
+def read_question(parameters: CountParameters, client_id: str | None) -> CountQuestion:
+    """What the parameters ask. Raises Problem invalid-query for a range that ends before it begins."""
+    groups = parameters.group_by.split(",")
+    return CountQuestion(
+        asked=resolve_range(parameters.from_, parameters.to),
+        client_id=client_id,
+        event_type=parameters.event_type,
+        by_type="event_type" in groups,
+        by_client="client_id" in groups,
+        interval=parameters.interval,
+        zone=ZoneInfo(parameters.tz),
+        top=parameters.top,
+        compares=parameters.compare is not None,
+    )
 
 
-def _csv(rows: list[CountRow], columns: list[str]) -> Response:
+def _document(question: CountQuestion, tz: str, counts: EventCounts) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "from": question.asked.start,
+        "to": question.asked.end,
+        "interval": question.interval,
+        "tz": tz,
+        "source": counts.source,
+        "total": counts.total,
+    }
+    if question.compares:
+        before = question.previous
+        document["previous"] = {"from": before.start, "to": before.end, "total": counts.previous_total}
+    return document | {"rows": counts.rows}
+
+
+def _csv(question: CountQuestion, counts: EventCounts) -> Response:
     """RFC 4180, with a header line."""
+    has = {
+        "event_type": question.by_type,
+        "client_id": question.by_client,
+        "rest_of": question.top is not None,
+        "bucket": question.interval is not None,
+        "count": True,
+        **dict.fromkeys(("previous", "change", "change_ratio"), question.compares),
+    }
     text = StringIO()
-    writer = csv.DictWriter(text, columns)
+    writer = csv.DictWriter(text, [name for name, is_there in has.items() if is_there])
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows(counts.rows)
     headers = {"cache-control": "no-store", "content-type": "text/csv; charset=utf-8; header=present"}
     return Response(text.getvalue(), headers=headers)

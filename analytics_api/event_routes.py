@@ -63,7 +63,8 @@ def event_routes(reader: Reader, lookup: EventLookup, max_page_bytes: int) -> AP
             "before_client": before_client,
             "limit": parameters.limit,
         }
-        query = "list_events_of_all" if client_id is None else "list_events"
+        of_all = "list_events_of_all" if parameters.event_type is None else "list_events_of_type"
+        query = of_all if client_id is None else "list_events"
         rows, is_cut = await reader.page(query, values, max_page_bytes, _row_bytes)
         cursor = None
         if rows and (is_cut or len(rows) == parameters.limit):

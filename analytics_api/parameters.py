@@ -1,15 +1,23 @@
 """Query parameters: strict kinds of values, and the refusal of names that a call does not know."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Annotated, Final
 
 from fastapi import Request
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
+from analytics_api.calendar_buckets import zone_names
 from analytics_api.tenancy import Reading
 from shared.api_keys import CLIENT_ID_PATTERN, ApiKey
 from shared.problems import FieldError, Problem
 from shared.rfc_3339 import Time
+
+
+def known_zone(name: str) -> str:
+    """The name. Raises ValueError when it is no time zone."""
+    if name not in zone_names():
+        raise ValueError("must be an IANA time zone, such as Europe/Berlin")
+    return name
 
 
 def refuse_nul(value: str) -> str:
@@ -52,10 +60,12 @@ class PageParameters(RangeParameters):
     cursor: Cursor | None = None
 
 
-def only_known(model: type[BaseModel], prefix: str | None = None) -> Callable[[Request, ApiKey], Awaitable[None]]:
+def only_known(
+    model: type[BaseModel], prefix: str | None = None, several: Collection[str] = ()
+) -> Callable[[Request, ApiKey], Awaitable[None]]:
     """A dependency that refuses parameters that ``model`` has not (names that begin with ``prefix`` excepted), and
-    one given twice. Raises Problem invalid-query, which names what is allowed; before that, unauthenticated and
-    forbidden: a stranger is not told what is wrong with the question.
+    one given twice, unless it is of ``several``. Raises Problem invalid-query, which names what is allowed; before
+    that, unauthenticated and forbidden: a stranger is not told what is wrong with the question.
     """
     known = [field.alias or name for name, field in model.model_fields.items()]
     allowed = ", ".join(sorted(known)) + (f", {prefix}…" if prefix else "") or "none"
@@ -67,7 +77,7 @@ def only_known(model: type[BaseModel], prefix: str | None = None) -> Callable[[R
                 continue
             if name not in known:
                 errors.append(FieldError("/query", f"a parameter is unknown; allowed are: {allowed}"))
-            elif name in seen:
+            elif name in seen and name not in several:
                 errors.append(FieldError(f"/query/{name}", "is given more than once"))
             seen.add(name)
         if errors:

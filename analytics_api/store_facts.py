@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import psycopg
 import redis.asyncio
@@ -11,9 +11,8 @@ from redis.exceptions import RedisError
 
 from analytics_api.metrics import AnalyticsMetrics
 from shared.deadline import within
-from shared.processor_status import ProcessorState
+from shared.processor_status import ProcessorState, read_heartbeats_async
 from shared.reconcile_note import read_reconcile_note
-from shared.redis_keys import ShardKeys
 from shared.sql_files import load_sql
 from shared.stream_status import StreamStatus, read_stream_status_async
 
@@ -61,14 +60,9 @@ class StoreFacts:
 
     async def _processor_states(self, streams: list[StreamStatus]) -> list[str]:
         """Of all consumers; found by their names, as a scan would go through every key there is."""
-        names = sorted({consumer.name for stream in streams for consumer in stream.consumers})
-        if not names:
-            return []
-        pipeline = self._client.pipeline(transaction=False)
-        for name in names:
-            pipeline.hget(ShardKeys(0).processor(name), "state")
-        told = cast(list[bytes | None], await pipeline.execute())
-        return [ProcessorState.GONE.value if state is None else state.decode() for state in told]
+        names = {consumer.name for stream in streams for consumer in stream.consumers}
+        beats = await read_heartbeats_async(self._client, names) if names else {}
+        return [beats.get(name, {}).get("state", ProcessorState.GONE.value) for name in names]
 
     async def _show_postgresql(self) -> None:
         now = time.monotonic()

@@ -36,7 +36,7 @@ from shared.key_ring import KeyRing, no_key
 from shared.problems import FieldError, Problem
 from shared.redis_functions import RedisFunction
 from shared.redis_keys import ShardKeys
-from shared.request_facts import RequestFacts, audit_shard, read_facts
+from shared.request_facts import RequestFacts, audit_shard, key_of_subprotocols, read_facts
 
 log = structlog.get_logger()
 
@@ -99,7 +99,7 @@ class AccessLayer:
             await self._app(scope, receive, send)
             return
         if scope["type"] == "websocket":
-            await self._refuse_websocket(scope, receive, send)
+            await self._open_websocket(scope, receive, send)
             return
         call = _Call(read_facts(scope), scope, send)
         scope.setdefault("state", {}).update(facts=call.facts, api_key=None)
@@ -118,15 +118,42 @@ class AccessLayer:
                 raise
             await self._send_problem(call, problem)
 
-    async def _refuse_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """No path takes WebSockets yet: the handshake is refused (403), with its audit record like any call."""
+    async def _open_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A handshake is a request like any other: key, limit, and its record before the 101 or the refusal leaves.
+
+        The key may also come as the subprotocol ``weir.key.<KEY>``, for browsers set no headers. It is never ambient,
+        as a cookie is: a page of another origin that has no key gets nothing, so Origin is not looked at.
+        """
         call = _Call(read_facts({**scope, "method": "GET"}), scope, send)
+        call.facts.token = call.facts.token or key_of_subprotocols(scope.get("subprotocols", []))
+        scope.setdefault("state", {}).update(facts=call.facts, api_key=None)
         try:
-            await self._write_record(call, 403, "forbidden")
-        except Problem:
-            log.warning("websocket.not_recorded", path=call.facts.path)
-        await receive()
-        await send({"type": "websocket.close", "code": 1008})
+            call.api_key = await self._key_ring.authenticate(call.facts.token)
+            scope["state"]["api_key"] = call.api_key
+            await self._limit(call, call.api_key)
+            await self._app(scope, receive, lambda message: self._send_handshake(call, message))
+        except Problem as problem:
+            if call.started:
+                raise
+            await self._refuse_handshake(call, problem)
+
+    async def _send_handshake(self, call: _Call, message: Message) -> None:
+        if not call.started and message["type"] == "websocket.close":
+            raise Problem("not-found", "no such path takes WebSockets; /docs lists the calls")
+        if not call.started and message["type"] == "websocket.accept":
+            await self._write_record(call, 101, "")
+            call.started = True
+            request_id = (b"x-request-id", call.facts.request_id.encode())
+            message["headers"] = [*message.get("headers", []), *call.limit_headers, request_id]
+        await call.send(message)
+
+    async def _refuse_handshake(self, call: _Call, problem: Problem) -> None:
+        try:
+            await self._write_record(call, problem.status, problem.type)
+        except Problem as unavailable:
+            problem = unavailable
+        for message in problem_messages(problem, call.facts.request_id, call.limit_headers):
+            await call.send({**message, "type": f"websocket.{message['type']}"})
 
     async def _limit(self, call: _Call, api_key: ApiKey) -> None:
         limit = self._config.rate_limit if api_key.rate_limit is None else api_key.rate_limit
@@ -226,6 +253,8 @@ def install_problem_handlers(app: FastAPI, invalid: str = "invalid-query") -> No
 
     async def on_problem(request: Request, error: Exception) -> Response:
         assert isinstance(error, Problem)  # noqa: S101  registered for this type only
+        if request.scope["type"] == "websocket":
+            raise error  # before the handshake's end the layer answers it
         request.scope["state"]["problem"] = error.type
         headers = {name.decode(): value.decode() for name, value in problem_headers(error)}
         return Response(error.body(request.state.facts.request_id), error.status, headers)

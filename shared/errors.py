@@ -6,6 +6,7 @@
     ├── Outage             wait and retry the same thing; never counts as an attempt
     ├── DataError          isolate the one event; retrying cannot help
     ├── HaltError          stop loudly; a person has to act
+    │   ├── TooManyFailures    a bad release must not give up everything: all processors of the stream stop
     │   ├── SchemaError        the database is not the one this code was written for
     │   └── ProgrammingError   Weir itself is wrong
     ├── SettingsError      mend a setting and start again
@@ -55,6 +56,10 @@ class DataError(WeirError):
 
 class HaltError(WeirError):
     """Going on would do harm or no good: stop, and say so."""
+
+
+class TooManyFailures(HaltError):  # noqa: N818  # named for what happened
+    """So many events of a stream failed that the processor itself must be suspected."""
 
 
 class SchemaError(HaltError):

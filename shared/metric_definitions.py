@@ -151,7 +151,7 @@ PROCESSOR_RECEIPT_TO_STORED: Final = histogram("weir_processor_receipt_to_stored
     "Time from an event's receipt by a gateway to the COMMIT that stored it; replays count from their first receipt.",
     "High: processors are behind, PostgreSQL is slow, or clocks differ.", _STORED_SECONDS)
 PROCESSOR_UPKEEP: Final = gauge("weir_processor_upkeep_last_run_timestamp_seconds", "seconds since 1970", "",
-    "When this process last did the upkeep (accepted counts copied, fence pruned); 0 if never. One processor leads.",
+    "When this process last did the upkeep (rollups, accepted counts, fence); 0 if never. One processor leads.",
     "The newest of all is old: see upkeep.put_off in the log.")
 
 counter, gauge, histogram = _of("analytics")

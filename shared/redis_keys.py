@@ -27,6 +27,11 @@ class StreamKeys:
     def totals(self) -> str:
         return f"{self.stream}:totals"
 
+    @property
+    def hold(self) -> str:
+        """Hash that makes its processors stand still, and counts resumptions; see ``shared.stream_hold``."""
+        return f"{self.stream}:hold"
+
     def trial(self, entry_id: str) -> str:
         """Hash of an entry that may kill its processor: who tries what of it, and deaths; expires by itself."""
         return f"{self.stream}:trial:{entry_id}"

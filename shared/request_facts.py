@@ -3,7 +3,7 @@
 import random
 import re
 import time
-from collections.abc import MutableMapping
+from collections.abc import Iterable, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote
@@ -12,6 +12,9 @@ from shared.masking import mask_secrets
 from shared.redis_keys import shard_of
 
 Scope = MutableMapping[str, Any]
+
+KEY_SUBPROTOCOL: Final = "weir.key."
+"""Before the key, in the WebSocket subprotocol that carries one."""
 
 _SANE_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 _MAX_TEXT: Final = 512
@@ -83,6 +86,12 @@ def read_facts(scope: Scope) -> RequestFacts:
 def new_request_id() -> str:
     """96 random bits. It tells requests apart and is no secret, so it costs no call of the kernel."""
     return f"{random.getrandbits(96):024x}"  # this generator is seeded anew in a forked process
+
+
+def key_of_subprotocols(subprotocols: Iterable[str]) -> str | None:
+    """The key that a WebSocket handshake brings as the subprotocol ``weir.key.<KEY>``, if any."""
+    offered = (name for name in subprotocols if name.startswith(KEY_SUBPROTOCOL))
+    return next((name.removeprefix(KEY_SUBPROTOCOL) for name in offered), None)
 
 
 def mask_query(query: bytes) -> str:

@@ -140,6 +140,10 @@ class Settings(BaseSettings):
         "Time that known keys go on working while PostgreSQL is down.", ge=0, le=604_800)
     redis_timeout_ms: int = setting("WEIR_REDIS_TIMEOUT_MS", 2000,
         "Time Redis has to answer a write of the gateway before it becomes 503.", ge=10, le=60_000)
+    live_viewers: int = setting("WEIR_LIVE_VIEWERS", 200,
+        "Viewers of live metrics that an analytics process serves at once, and as many of the tail.", ge=0, le=10_000)
+    live_viewers_per_key: int = setting("WEIR_LIVE_VIEWERS_PER_KEY", 20,
+        "Viewers of live metrics that one key may have at once, and as many of the tail.", ge=0, le=10_000)
     statement_timeout_ms: int = setting("WEIR_STATEMENT_TIMEOUT_MS", 10_000,
         "Time a query of the analytics API may take before it becomes 504.", ge=10, le=3_600_000)
     stream_shards: int = setting("WEIR_STREAM_SHARDS", 1,

@@ -52,6 +52,10 @@ class AuditSink:
             rows.records += [(entry.entry_id, record) for record in records]
         return prepared
 
+    def make_room(self, prepared: Prepared) -> None:
+        rows: AuditRows = prepared.rows
+        self._partitions.ensure("audit_logs", {record.at_us // DAY_US for _, record in rows.records})
+
     def write(
         self, connection: Connection[Any], prepared: Prepared, fresh: frozenset[str], *, isolate: bool
     ) -> Failures:

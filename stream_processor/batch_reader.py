@@ -4,7 +4,7 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import structlog
@@ -18,6 +18,7 @@ from stream_processor.entries import Prepared, Source, StreamEntry
 from stream_processor.in_hand import InHand
 from stream_processor.losses import Losses
 from stream_processor.metrics import ProcessorMetrics
+from stream_processor.standstill import Standstill
 from stream_processor.stream_reader import MAX_ENTRIES, StreamReader, is_group_lost
 from stream_processor.trial_gate import TrialGate
 
@@ -40,7 +41,8 @@ class BatchReader:
         in_hand: InHand,
         metrics: ProcessorMetrics,
         stop: threading.Event,
-        writer_ended: Callable[[], bool],
+        writer_over: threading.Event,
+        standstill: Standstill,
         gate: TrialGate,
         *,
         tries_alone: bool,
@@ -56,7 +58,8 @@ class BatchReader:
         self._claimed = metrics.claimed.labels(source.keys.name)
         self._outages = metrics.outages
         self._stop = stop
-        self._writer_ended = writer_ended
+        self._writer_over = writer_over
+        self._standstill = standstill
         self._gate = gate
         self._most_deliveries = config.max_attempts if tries_alone else sys.maxsize
         self._next_claim = self._next_keep = 0.0
@@ -67,7 +70,10 @@ class BatchReader:
         self._hand_over_seconds = min(_HAND_OVER_SECONDS, self._keep_seconds)
 
     def run(self) -> None:
-        """Read until stopped, waiting for as long as Redis is away; then, whatever happened, tell the writer to end."""
+        """Read until stopped or held, waiting for as long as Redis is away; then, in any case, tell the writer to end.
+
+        Raises HaltError when an entry is of a later release.
+        """
         try:
             self._read_forever()
         finally:
@@ -76,8 +82,10 @@ class BatchReader:
     def _read_forever(self) -> None:
         backoff = Backoff(self._stop.wait)
         fresh_connection = True
-        while not self._stop.is_set():
+        while not self._is_over():
             try:
+                if self._standstill.look():
+                    return
                 if fresh_connection:
                     self._reader.create_group()
                     self._take_own_pending()
@@ -89,6 +97,13 @@ class BatchReader:
                 self._note_trouble(error)
                 fresh_connection = True
                 backoff.pause()
+
+    def _is_over(self) -> bool:
+        return self._stop.is_set() or self._writer_over.is_set()
+
+    def _may_take(self) -> bool:
+        """Whether to take more of what is pending, of which there may be much."""
+        return not self._is_over() and not self._standstill.look()
 
     def _note_trouble(self, error: Exception) -> None:
         if is_group_lost(error):
@@ -128,7 +143,7 @@ class BatchReader:
     def _take_own_pending(self) -> None:
         """Hand over the own pending entries that are not in hand: those whose replies were lost."""
         after = ""
-        while not self._stop.is_set():
+        while self._may_take():
             in_hand = self._in_hand.ids()
             page = self._reader.own_pending(after)
             if not page:
@@ -152,7 +167,7 @@ class BatchReader:
     def _claim_idle(self, idle_seconds: float) -> None:
         """All of it, batch by batch, at the writer's pace."""
         after = ""
-        while not self._stop.is_set():
+        while self._may_take():
             in_hand = self._in_hand.ids()
             page = self._reader.idle_pending(int(idle_seconds * 1000), after)
             if not page:
@@ -184,7 +199,7 @@ class BatchReader:
     def _claim(self, deliveries: Mapping[str, int], idle_ms: int) -> int:
         """Claim these entries, in as many batches as their sizes ask for; how many there were."""
         taken = 0
-        while deliveries and not self._stop.is_set():
+        while deliveries and self._may_take():
             entries = self._reader.claim(deliveries, idle_ms, self._config.batch_events, self._config.batch_bytes)
             if not entries:
                 break
@@ -216,7 +231,7 @@ class BatchReader:
 
     def _hand_over(self, prepared: Prepared | None) -> None:
         """Give a batch to the writer; while it is busy, keep what is in hand from being taken over."""
-        while not self._writer_ended():
+        while not self._writer_over.is_set():
             try:
                 self._batches.put(prepared, timeout=self._hand_over_seconds)
                 return

@@ -15,11 +15,14 @@ from stream_processor.backoff import Backoff
 from stream_processor.crash_points import CrashPoint, reach
 from stream_processor.crash_trial import CrashTrial
 from stream_processor.entries import Prepared, Source
-from stream_processor.failure_decision import Decision, decide
+from stream_processor.failure_decision import Decision, decide, may_be_too_much
 from stream_processor.failure_limit import FailureWindow
 from stream_processor.in_hand import InHand
 from stream_processor.metrics import ProcessorMetrics
+from stream_processor.ownership import Ownership
+from stream_processor.portions import PortionSize
 from stream_processor.settlement import Settlement
+from stream_processor.standstill import Standstill
 from stream_processor.storage import Stored, refuse_schema, store
 
 log = structlog.get_logger()
@@ -39,6 +42,8 @@ class BatchWriter:
         metrics: ProcessorMetrics,
         stop: threading.Event,
         window: FailureWindow,
+        ownership: Ownership,
+        standstill: Standstill,
         trial: CrashTrial | None = None,
     ) -> None:
         self._source = source
@@ -52,51 +57,73 @@ class BatchWriter:
         self._connection: Connection[Any] | None = None
         self._gave_up = False
         self._window = window
+        self._ownership = ownership
+        self._standstill = standstill
         self._trial = trial
+        self._size = PortionSize()
 
     def run(self) -> None:
         """Store until told that no batch will follow. Raises HaltError when a person has to act."""
         try:
             while (prepared := self._batches.get()) is not None:
-                stored = self._store(prepared)
-                if stored is not None:
-                    self._settle(stored)
+                if not self._standstill.is_halted:  # else it stays pending, until the stream is resumed
+                    self._write(prepared)
                 self._in_hand.remove(prepared.entries)
         finally:
             self._disconnect()
 
-    def _store(self, prepared: Prepared) -> Stored | None:
-        """Write a batch, waiting for as long as a server is away; None when a stop came first: it stays pending."""
-        name = self._source.keys.name
+    def _write(self, prepared: Prepared) -> None:
+        """Store and settle a batch, waiting for as long as a server is away; after a stop the rest stays pending."""
+        left = list(prepared.entries)
         backoff = Backoff(self._stop.wait)
-        while not self._gave_up:
+        doubtful = False
+        while left and not self._gave_up:
+            portion = prepared.portion(left[: self._size.of(len(left))])
             try:
-                if self._connection is None or self._connection.closed:
-                    self._connection = self._connect()
-                started = time.perf_counter()
-                stored = store(
-                    self._connection, self._source, prepared, self._forget_partitions, self._trial, self._window
-                )
-                self._metrics.batch_seconds.labels(name).observe(time.perf_counter() - started)
-                self._metrics.outages.end(name, "postgresql")
-                return stored
+                stored = self._store(portion, doubtful=doubtful)
             except psycopg.Error as error:
-                self._disconnect()
-                if decide(error) is not Decision.RETRY:
-                    raise refuse_schema(self._source, error) from error
-                self._metrics.outages.begin(name, "postgresql", error)
-                log.warning(
-                    "postgresql.away", stream=self._source.keys.stream, sqlstate=error.sqlstate,
-                    error=f"{type(error).__name__}: {str(error).strip()}",
-                )  # fmt: skip
-                self._gave_up = self._stop.is_set()
-                backoff.pause()
-            except (RedisError, OSError) as error:  # only a trial asks Redis here
-                self._metrics.outages.begin(name, "redis", error)
-                log.warning("trial.put_off", stream=self._source.keys.stream, error=f"{type(error).__name__}: {error}")
-                self._gave_up = self._stop.is_set()
-                backoff.pause()
-        return None
+                doubtful = True
+                self._note_postgresql(error, len(portion.entries))
+            except (RedisError, OSError) as error:  # only a trial, and a batch in doubt, ask Redis here
+                self._metrics.outages.begin(self._source.keys.name, "redis", error)
+                log.warning("batch.put_off", stream=self._source.keys.stream, error=f"{type(error).__name__}: {error}")
+            else:
+                self._size.written(len(portion.entries))
+                left = left[len(portion.entries) :]
+                backoff.reset()
+                self._settle(stored)
+                continue
+            self._gave_up = self._stop.is_set()
+            backoff.pause()
+
+    def _store(self, portion: Prepared, *, doubtful: bool) -> Stored:
+        name = self._source.keys.name
+        if self._connection is None or self._connection.closed:
+            self._connection = self._connect()
+        started = time.perf_counter()
+        asked = self._ownership if doubtful or self._ownership.is_doubtful(portion) else None
+        stored = store(
+            self._connection, self._source, portion, self._forget_partitions, self._trial, self._window, asked
+        )
+        self._metrics.batch_seconds.labels(name).observe(time.perf_counter() - started)
+        self._metrics.outages.end(name, "postgresql")
+        return stored
+
+    def _note_postgresql(self, error: psycopg.Error, entries: int) -> None:
+        """Decide about what PostgreSQL said. Raises HaltError when waiting cannot help."""
+        self._disconnect()
+        if decide(error) is not Decision.RETRY:
+            raise refuse_schema(self._source, error) from error
+        self._metrics.outages.begin(self._source.keys.name, "postgresql", error)
+        log.warning(
+            "postgresql.away", stream=self._source.keys.stream, sqlstate=error.sqlstate,
+            error=f"{type(error).__name__}: {str(error).strip()}",
+        )  # fmt: skip
+        if may_be_too_much(error) and self._size.refused(entries):
+            log.warning(
+                "batch.halved", stream=self._source.keys.stream, entries=entries, sqlstate=error.sqlstate,
+                next="if it comes again: see what keeps PostgreSQL busy, or lower EVENT_BATCH_SIZE",
+            )  # fmt: skip
 
     def _disconnect(self) -> None:
         if self._connection is not None:

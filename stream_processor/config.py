@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from shared.failed_events import NO_RETRIES, RetryPolicy
 from stream_processor.failure_limit import DEFAULT_LIMIT, FailureLimit
+from stream_processor.settlement import DEFAULT_NAMES, ParkedNames
 
 
 @dataclass(frozen=True)
@@ -24,5 +25,7 @@ class ProcessorConfig:
     """Deliveries of an entry after which it is taken alone: it may be what kills processors."""
     failure_limit: FailureLimit = DEFAULT_LIMIT
     """Failures at which it halts."""
+    parked_names: ParkedNames = DEFAULT_NAMES
+    """What is remembered of failed events for the gateways."""
     retry: RetryPolicy = NO_RETRIES
     """What the failed events of classes worth retrying are told."""

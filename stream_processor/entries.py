@@ -1,7 +1,8 @@
 """Entries as the processor holds them, and what a sink makes of them."""
 
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 from zlib import crc32
 
@@ -50,6 +51,10 @@ class Failure(msgspec.Struct, array_like=True, frozen=True):
     """It failed before: its acceptance was counted as failed then."""
     origin: dict[str, str] = {}
     """The request that brought it; see ``failed_events.origin``."""
+    stream: str = ""
+    entry_id: str = ""
+    entry_crc: int = 0
+    """The entry that brought it, with whose fence it is noted; empty for those of releases that did not say it."""
 
 
 Failures = dict[str, list[Failure]]
@@ -68,6 +73,14 @@ class Prepared:
     """What its last write has added to the rollups."""
     suspect: bool = False
     """One entry that may have killed processors: not prepared, and to be tried (``crash_trial``)."""
+    since: float = field(default_factory=time.monotonic)
+    """When it came into hand (monotonic)."""
+    whole: bool = True
+    """Whether the rows are of these entries alone; else those of others are to be left out."""
+
+    def portion(self, entries: Sequence[StreamEntry]) -> "Prepared":
+        """The same batch, cut down to some of its entries."""
+        return self if len(entries) == len(self.entries) else replace(self, entries=entries, whole=False)
 
 
 class Sink(Protocol):
@@ -75,6 +88,9 @@ class Sink(Protocol):
 
     def prepare(self, entries: Sequence[StreamEntry]) -> Prepared:
         """Decode and build rows: CPU only, no I/O; raises nothing for bad input."""
+
+    def make_room(self, prepared: Prepared) -> None:
+        """Make the partitions that the rows need, before any transaction is begun. Raises psycopg.Error."""
 
     def write(
         self, connection: Connection[Any], prepared: Prepared, fresh: frozenset[str], *, isolate: bool

@@ -42,18 +42,22 @@ class EventSink:
                 self._add(prepared, entry, block)
         return prepared
 
+    def make_room(self, prepared: Prepared) -> None:
+        if prepared.rows is not None and prepared.rows.rows:
+            self._partitions.ensure("events", prepared.rows.days)
+
     def write(
         self, connection: Connection[Any], prepared: Prepared, fresh: frozenset[str], *, isolate: bool
     ) -> Failures:
         register_arrays(connection)
         rows: EventRows = prepared.rows
         additions, failures = RollupAdditions(), Failures()
-        if len(fresh) < len(prepared.entries):
+        if not prepared.whole or len(fresh) < len(prepared.entries):
             rows = rows.only([place for place, event in enumerate(rows.events) if event[0] in fresh])
         if isolate:
             self._write_isolating(connection, rows, additions, failures)
         else:
-            self._store(connection, rows, additions, in_savepoint=False)
+            self._store(connection, rows, additions)
         for entry_id, found in [*failures.items(), *prepared.failures.items()]:
             if entry_id in fresh:
                 count_failed(additions, found)
@@ -93,7 +97,7 @@ class EventSink:
         self, connection: Connection[Any], rows: EventRows, additions: RollupAdditions, failures: Failures
     ) -> None:
         def store(places: Places) -> None:
-            self._store(connection, rows.only(places), additions, in_savepoint=True)
+            self._store(connection, rows.only(places), additions)
 
         def give_up(place: int, error: Exception) -> None:
             entry_id, block, frame = rows.events[place]
@@ -101,16 +105,14 @@ class EventSink:
 
         store_halves(connection, rows.key_order(), store, give_up)
 
-    def _store(
-        self, connection: Connection[Any], rows: EventRows, additions: RollupAdditions, *, in_savepoint: bool
-    ) -> None:
+    def _store(self, connection: Connection[Any], rows: EventRows, additions: RollupAdditions) -> None:
         """Insert the new ids, copy their events, count; a repeat is counted as a duplicate and left out."""
         if not rows.rows:
             return
         self._partitions.ensure("events", rows.days)
         repeated = repeated_places(rows)
         new = rows.without(repeated) if repeated else rows
-        known = _insert_ids(connection, new, in_savepoint=in_savepoint)
+        known = _insert_ids(connection, new)
         duplicates = [rows.events[place] for place in repeated] + [new.events[place] for place in known]
         if known:
             new = new.without(known)
@@ -132,20 +134,17 @@ def count_failed(additions: RollupAdditions, failures: Sequence[Failure]) -> Non
             additions.intake_of(failure.client_id, failure.received_us or failure.failed_us).failed += 1
 
 
-def _insert_ids(connection: Connection[Any], rows: EventRows, *, in_savepoint: bool) -> list[int]:
+def _insert_ids(connection: Connection[Any], rows: EventRows) -> list[int]:
     """Insert the ids of rows without repeats; the places of those that were there before."""
     order = rows.key_order()
     values = [rows.key_values[place] for place in order]
     keys = text_array([value[0] for value in values]), text_array([value[1] for value in values])
     columns = (*keys, timestamptz_array([value[2] for value in values]), int4_array([value[3] for value in values]))
-    if in_savepoint:
-        cursor = connection.execute(load_sql("stream_processor", "insert_ids"), columns)
-    else:
-        cursor = connection.execute(load_sql("stream_processor", "insert_new_ids"), columns)
-        if cursor.rowcount == len(order):
-            return []
-        cursor = connection.execute(load_sql("stream_processor", "find_known_ids"), keys)
-    return [order[place - 1] for (place,) in cursor.fetchall()]
+    cursor = connection.execute(load_sql("stream_processor", "insert_ids"), columns)
+    if cursor.rowcount == len(order):
+        return []  # as nearly always: what was returned is not even looked at
+    inserted = set(cursor.fetchall())
+    return [place for place in order if rows.keys[place] not in inserted]
 
 
 def _count_duplicates(

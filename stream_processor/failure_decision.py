@@ -18,6 +18,9 @@ class Decision(Enum):
 _RETRY_CLASSES: Final = ("08", "53", "57", "58", "40", "55", "25")
 """Connection, resources, operator intervention (57014: a cancelled statement too), system error, rollback by deadlock
 or serialization, object not in the needed state (55P03: lock_timeout), invalid transaction state (25006: read-only)."""
+_TIMED_OUT: Final = ("57014", "25P04")
+"""statement_timeout (or a cancellation by hand), transaction_timeout."""
+_TOO_MANY_CONNECTIONS: Final = "53300"
 _ISOLATE_CLASSES: Final = ("22", "54")
 _ISOLATE_STATES: Final = ("23502", "23505", "23514")
 
@@ -31,6 +34,12 @@ def decide(error: Exception) -> Decision:
     if isinstance(error, UnicodeError | OverflowError | psycopg.DataError):
         return Decision.ISOLATE
     return Decision.HALT
+
+
+def may_be_too_much(error: psycopg.Error) -> bool:
+    """Whether less at a time might pass: cancelled for its time, or for want of memory or room."""
+    sqlstate = error.sqlstate or ""
+    return sqlstate in _TIMED_OUT or (sqlstate.startswith("53") and sqlstate != _TOO_MANY_CONNECTIONS)
 
 
 def _decide_by_state(error: psycopg.Error, sqlstate: str) -> Decision:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from shared.errors import HaltError
+from shared.errors import TooManyFailures
 
 
 @dataclass(frozen=True)
@@ -36,19 +36,19 @@ class FailureWindow:
         self._batches: deque[tuple[float, int, int]] = deque()
 
     def check(self, events: int, failed: int, last_detail: str) -> None:
-        """Before COMMIT: raises HaltError when a batch with so many failures reaches the limit."""
+        """Before COMMIT: raises TooManyFailures when a batch with so many failures reaches the limit."""
         horizon = self._clock() - self._limit.window_seconds
         while self._batches and self._batches[0][0] <= horizon:
             self._batches.popleft()
         events += sum(batch[1] for batch in self._batches)
         failed += sum(batch[2] for batch in self._batches)
         if failed and is_reached(self._limit, events, failed):
-            raise HaltError(
+            raise TooManyFailures(
                 f"stream {self._stream}: {failed} of {events} events failed within {self._limit.window_seconds:g} s, "
                 f"the last one because: {last_detail}; this batch was not written, and nothing of it is given up: "
                 "its entries stay pending. "
-                "Mend the cause (a release, an enricher, the schema) and start again; or, if they are to "
-                "fail, raise WEIR_FAILURE_LIMIT_COUNT or WEIR_FAILURE_LIMIT_SHARE first"
+                "Mend the cause (a release, an enricher, the schema), or, if they are to fail, raise "
+                "WEIR_FAILURE_LIMIT_COUNT or WEIR_FAILURE_LIMIT_SHARE; then: weir processors resume"
             )
 
     def add(self, events: int, failed: int) -> None:

@@ -64,6 +64,11 @@ def unreadable_entry(entry: StreamEntry, error: Exception) -> Failure:
     return storable(failure)
 
 
+def of_entry(failure: Failure, stream: str, entry_id: str, crc: int) -> Failure:
+    """The failure with the entry that brought it."""
+    return msgspec.structs.replace(failure, stream=stream, entry_id=entry_id, entry_crc=crc)
+
+
 def storable(failure: Failure) -> Failure:
     """The failure as PostgreSQL can hold it, whatever it says; its payload is bytes and stays as it is.
 
@@ -81,9 +86,12 @@ def storable(failure: Failure) -> Failure:
         reason=_text(failure.reason)[:_MAX_TEXT],
         sqlstate=None if failure.sqlstate is None else _text(failure.sqlstate)[:_MAX_TEXT],
         detail=_text(failure.detail)[:_MAX_DETAIL],
-        attempts=min(failure.attempts, _MAX_INT),
+        attempts=min(max(failure.attempts, 0), _MAX_INT),
         failed_us=_time(failure.failed_us) or time.time_ns() // 1000,
         origin={name: _text(failure.origin.get(name))[:_MAX_ORIGIN] for name in _ORIGIN} if failure.origin else {},
+        stream=_text(failure.stream)[:_MAX_TEXT],
+        entry_id=_text(failure.entry_id)[:_MAX_TEXT],
+        entry_crc=max(min(failure.entry_crc, _MAX_INT), -_MAX_INT - 1),
     )
 
 

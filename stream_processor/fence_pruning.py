@@ -8,6 +8,7 @@ from psycopg import Connection
 from shared.redis_keys import StreamKeys
 from shared.sql_files import load_sql
 from shared.stream_status import parse_entry_id
+from stream_processor.owed_failures import restore_owed
 
 CHUNK_ROWS: Final = 5000
 MAX_CHUNKS: Final = 40
@@ -18,9 +19,10 @@ def prune_fence(connection: Connection[Any], client: "redis.Redis", keys: Stream
     """Delete the rows of entries that have left their stream, in transactions of CHUNK_ROWS; how many there were.
 
     Ids rise, and an entry leaves its stream only when it is settled: what is older than the first entry cannot come
-    back. A stream that is not there, as after Redis lost its data, says nothing, and nothing is deleted.
-    Raises psycopg.Error and redis.RedisError.
+    back. A stream that is not there, as after Redis lost its data, says nothing, and nothing is deleted. Failures that
+    are all that is left of their entry are put on the dead stream first. Raises psycopg.Error and redis.RedisError.
     """
+    restore_owed(connection, client, keys)
     first_ms = _first_ms(client, keys)
     deleted = 0
     for _ in range(MAX_CHUNKS):

@@ -9,7 +9,7 @@ import redis
 import structlog
 from redis.exceptions import RedisError
 
-from shared.processor_status import HALTED_KEPT_SECONDS, HEARTBEAT_KEPT_SECONDS, HEARTBEAT_SECONDS, ProcessorState
+from shared.processor_status import HEARTBEAT_KEPT_SECONDS, HEARTBEAT_SECONDS
 from shared.redis_keys import ShardKeys
 from stream_processor.metrics import ProcessorMetrics
 
@@ -34,10 +34,7 @@ class Heartbeat:
             self._beat(HEARTBEAT_KEPT_SECONDS)
 
     def last(self) -> None:
-        """Leave word of a halt; else leave nothing."""
-        if self._metrics.outages.state is ProcessorState.HALTED:
-            self._beat(HALTED_KEPT_SECONDS)
-            return
+        """Leave nothing: a hold stands in Redis for itself."""
         try:
             self._redis.delete(self._key)
         except (RedisError, OSError) as error:
@@ -50,6 +47,7 @@ class Heartbeat:
             "state": outages.state.value,
             "rate": f"{self._rate():.1f}",
             "last_error": outages.last_error,
+            "held": outages.held,
         }
         try:
             with self._redis.pipeline(transaction=True) as pipeline:

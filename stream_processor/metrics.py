@@ -32,7 +32,7 @@ class ProcessorMetrics:
         self.lost = definitions.PROCESSOR_LOST.counter(registry)
         self.outage = definitions.PROCESSOR_OUTAGE.gauge(registry)
         self.standing = definitions.PROCESSOR_STANDING.gauge(registry)
-        self.outages = Outages(self.outage, retries=self.retries)
+        self.outages = Outages(self.outage, self.standing, retries=self.retries)
         self.batch_seconds = definitions.PROCESSOR_BATCH_SECONDS.histogram(registry)
         self.batch_events = definitions.PROCESSOR_BATCH_EVENTS.histogram(registry)
         self.upkeep_at = definitions.PROCESSOR_UPKEEP.gauge(registry)

@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from queue import SimpleQueue
 from typing import Any, Final
 
@@ -12,27 +11,22 @@ import redis
 import structlog
 from psycopg import Connection
 
-from shared.errors import HaltError
-from shared.redis_keys import ShardKeys
 from stream_processor.audit_sink import AuditSink
 from stream_processor.config import ProcessorConfig
 from stream_processor.enrich import Enricher
-from stream_processor.entries import Sink, Source
+from stream_processor.entries import Sink
 from stream_processor.event_sink import EventSink
 from stream_processor.failed_event_sink import FailedEventSink
 from stream_processor.heartbeat import Heartbeat
 from stream_processor.metrics import ProcessorMetrics
 from stream_processor.partitions import DayPartitions
 from stream_processor.retry_schedule import RetrySchedule
-from stream_processor.stream_loop import StreamLoop
-from stream_processor.trial_gate import TrialGate
+from stream_processor.shard_loops import ShardLoops
 from stream_processor.upkeep import Upkeep
 
 log = structlog.get_logger()
 
 _AHEAD_SECONDS: Final = 600
-_UNHURRIED: Final = 10
-"""Nobody waits for an audit row as for an event: its batches gather for so many times longer, and cost less."""
 
 
 class Processor:
@@ -55,23 +49,13 @@ class Processor:
             retries.tell = self.metrics.retried.inc
         self._partitions = DayPartitions(connect)
         self._heartbeat = Heartbeat(make_redis(), config.consumer, self.metrics)
-        self._upkeep = Upkeep(config.shards, make_redis, connect)
+        self._make_redis, self._connect = make_redis, connect
         sinks: dict[str, Sink] = {
             "events": EventSink(enrichers, self._partitions),
             "audit": AuditSink(self._partitions),
             "dead": FailedEventSink(config.retry),
         }
-        gate = TrialGate()
-        unhurried = replace(config, batch_age_ms=config.batch_age_ms * _UNHURRIED)
-        self._loops = [
-            StreamLoop(
-                config if keys.name == "events" else unhurried,
-                Source(keys, shard.dead, shard.parked, sinks[keys.name]),
-                make_redis, connect, self._partitions.forget, self.metrics, self._stop, gate,
-            )
-            for shard in map(ShardKeys, range(config.shards))
-            for keys in shard.streams
-        ]  # fmt: skip
+        self._loops = ShardLoops(config, sinks, make_redis, connect, self._partitions.forget, self.metrics, self._stop)
 
     def stop(self) -> None:
         """Ask it to stop; safe in a signal handler, unlike Event.set: who is interrupted may hold the event's lock."""
@@ -80,27 +64,22 @@ class Processor:
     def run(self) -> None:
         """Serve until stopped, then drain: what is in hand is stored, or left pending if that takes too long.
 
-        Raises HaltError when a loop halted.
+        A loop that halts, or is held, does not end it: it stands still and tells so, until it may go on.
         """
         log.info("processor.started", consumer=self._config.consumer, shards=self._config.shards)
-        for loop in self._loops:
-            loop.start()
-        for serve in (self._obey_stop, self._keep_partitions_ahead, self._retry_failed, self._keep_up):
+        self._loops.start()
+        for serve in (
+            self._obey_stop, self._keep_partitions_ahead, self._retry_failed, self._keep_up, self._serve_beyond
+        ):  # fmt: skip
             threading.Thread(target=serve, name=serve.__name__, daemon=True).start()
         beat = threading.Thread(target=self._heartbeat.run, args=(self._stop,), name="heartbeat", daemon=True)
         beat.start()
         self._stop.wait()
         deadline = time.monotonic() + self._config.drain_seconds
-        ended = [loop.join(deadline) for loop in self._loops]
-        for loop, has_ended in zip(self._loops, ended, strict=True):
-            if has_ended:
-                loop.leave()
+        drained = self._loops.join(deadline)
         beat.join(1)
         self._heartbeat.last()
-        halted: list[HaltError] = [loop.halted for loop in self._loops if loop.halted is not None]
-        log.info("processor.stopped", consumer=self._config.consumer, drained=all(ended), halted=len(halted))
-        if halted:
-            raise halted[0]
+        log.info("processor.stopped", consumer=self._config.consumer, drained=drained)
 
     def _obey_stop(self) -> None:
         self._stop_asked.get()
@@ -117,7 +96,17 @@ class Processor:
             pass
 
     def _keep_up(self) -> None:
-        self._upkeep.run(self._stop, self.metrics.upkeep_at.set_to_current_time)
+        self._keep_up_shards(self._config.shards)
+
+    def _keep_up_shards(self, shards: int) -> None:
+        upkeep = Upkeep(shards, self._make_redis, self._connect)
+        upkeep.run(self._stop, self.metrics.upkeep_at.set_to_current_time)
+
+    def _serve_beyond(self) -> None:
+        def keep_up(shards: int) -> None:
+            threading.Thread(target=self._keep_up_shards, args=(shards,), name="upkeep-beyond", daemon=True).start()
+
+        self._loops.serve_beyond(keep_up)
 
     def _make_partitions_ahead(self) -> float:
         """Make them, and say how long to wait until the next time."""

@@ -1,6 +1,7 @@
 """Rollups: what a transaction adds to the counts, written in the same transaction as the rows they count.
 
-Written last and in key order: their rows are shared by all processors and stay locked until COMMIT.
+Written last: their rows are shared by all processors and stay locked until COMMIT. Which levels have to know a count
+now, and which are told later by ``rollup_compaction``, the database's function decides (migration 0008).
 """
 
 import time
@@ -17,6 +18,7 @@ from shared.stream_entry import Block, EventFrame
 from stream_processor.event_rows import MINUTE_US
 
 Placed = Sequence[tuple[str, Block, EventFrame]]
+_Columns = dict[str, list[Any]]
 
 
 @dataclass(slots=True)
@@ -34,9 +36,11 @@ class RollupAdditions:
     """Everything one transaction adds."""
 
     events: dict[tuple[int, str, str], list[int]] = field(default_factory=dict)
+    """Events and bytes by minute of occurred_at, counted from 1970, client and type."""
     waits: Counter[tuple[int, str, str]] = field(default_factory=Counter)
     """Stored events by time of receipt, client and type."""
     intake: dict[tuple[int, str], IntakeCounts] = field(default_factory=lambda: defaultdict(IntakeCounts))
+    """By minute of receipt and client."""
 
     def add_stored(self, stored: Placed) -> None:
         """Count events that this transaction stores."""
@@ -45,7 +49,7 @@ class RollupAdditions:
         for _, block, frame in stored:
             received_us, client_id = block.received_us, block.client_id
             occurred_us = received_us if frame.occurred_us is None else frame.occurred_us
-            key = (occurred_us - occurred_us % MINUTE_US, client_id, frame.event_type)
+            key = (occurred_us // MINUTE_US, client_id, frame.event_type)
             counts = events.get(key)
             if counts is None:
                 events[key] = [1, len(frame.payload)]
@@ -59,57 +63,46 @@ class RollupAdditions:
 
     def intake_of(self, client_id: str, received_us: int) -> IntakeCounts:
         """The counts of a client and minute of receipt, to add to."""
-        return self.intake[received_us - received_us % MINUTE_US, client_id]
+        return self.intake[received_us // MINUTE_US, client_id]
 
     def write(self, connection: Connection[Any]) -> None:
-        """Add all to the tables, inside the open transaction. Raises psycopg.Error."""
-        if self.events:
-            self._write_events(connection)
-            self._write_latency(connection, time.time_ns() // 1000)
-        if self.intake:
-            self._write_intake(connection)
-
-    def _write_events(self, connection: Connection[Any]) -> None:
-        minutes, client_ids, event_types = zip(*self.events, strict=True)
-        events, sizes = zip(*self.events.values(), strict=True)
+        """Add all to the tables, inside the open transaction, in one statement. Raises psycopg.Error."""
+        if not (self.events or self.intake):
+            return
+        stored_us = time.time_ns() // 1000
+        values = {**self._event_columns(), **self._latency_columns(stored_us), **self._intake_columns()}
         connection.execute(
-            load_sql("stream_processor", "add_events_rollup"),
-            {
-                "minutes": list(minutes),
-                "client_ids": list(client_ids),
-                "event_types": list(event_types),
-                "events": list(events),
-                "bytes": list(sizes),
-            },
+            load_sql("stream_processor", "add_to_rollups"), {**values, "stored_minute": stored_us // MINUTE_US}
         )
 
-    def _write_latency(self, connection: Connection[Any], stored_us: int) -> None:
+    def _event_columns(self) -> _Columns:
+        counts = self.events.values()
+        return {
+            "event_minutes": [minute for minute, _, _ in self.events],
+            "event_clients": [client_id for _, client_id, _ in self.events],
+            "event_types": [event_type for _, _, event_type in self.events],
+            "event_counts": [events for events, _ in counts],
+            "event_bytes": [size for _, size in counts],
+        }
+
+    def _latency_columns(self, stored_us: int) -> _Columns:
         buckets: Counter[tuple[str, str, int]] = Counter()
         for (received_us, client_id, event_type), count in self.waits.items():
             buckets[client_id, event_type, bucket_of(stored_us - received_us)] += count
-        client_ids, event_types, numbers = zip(*buckets, strict=True)
-        connection.execute(
-            load_sql("stream_processor", "add_latency_rollup"),
-            {
-                "minutes": [stored_us - stored_us % MINUTE_US] * len(buckets),
-                "client_ids": list(client_ids),
-                "event_types": list(event_types),
-                "buckets": list(numbers),
-                "events": list(buckets.values()),
-            },
-        )
+        return {
+            "latency_clients": [client_id for client_id, _, _ in buckets],
+            "latency_types": [event_type for _, event_type, _ in buckets],
+            "latency_buckets": [bucket for _, _, bucket in buckets],
+            "latency_counts": list(buckets.values()),
+        }
 
-    def _write_intake(self, connection: Connection[Any]) -> None:
-        minutes, client_ids = zip(*self.intake, strict=True)
+    def _intake_columns(self) -> _Columns:
         counts = self.intake.values()
-        connection.execute(
-            load_sql("stream_processor", "add_intake_rollup"),
-            {
-                "minutes": list(minutes),
-                "client_ids": list(client_ids),
-                "stored": [count.stored for count in counts],
-                "duplicates": [count.duplicates for count in counts],
-                "conflicting": [count.conflicting for count in counts],
-                "failed": [count.failed for count in counts],
-            },
-        )
+        return {
+            "intake_minutes": [minute for minute, _ in self.intake],
+            "intake_clients": [client_id for _, client_id in self.intake],
+            "intake_stored": [count.stored for count in counts],
+            "intake_duplicates": [count.duplicates for count in counts],
+            "intake_conflicting": [count.conflicting for count in counts],
+            "intake_failed": [count.failed for count in counts],
+        }

@@ -1,6 +1,6 @@
 """One batch into PostgreSQL: the fence, the sink's rows and the noted failures in one transaction."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from stream_processor.crash_trial import CrashTrial
 from stream_processor.entries import Failure, Failures, Prepared, Source, StreamEntry
 from stream_processor.failure_decision import Decision, decide
 from stream_processor.failure_limit import FailureWindow
+from stream_processor.ownership import Ownership
 from stream_processor.rollups import RollupAdditions
 
 log = structlog.get_logger()
@@ -36,6 +37,13 @@ class Stored:
     """What the others added to the rollups, where the stream has any."""
 
 
+class _Strange(Exception):  # noqa: N818  # no error: it only rolls back
+    """Entries of the batch that are no longer this processor's."""
+
+    def __init__(self, entry_ids: frozenset[str]) -> None:
+        self.entry_ids = entry_ids
+
+
 def store(
     connection: Connection[Any],
     source: Source,
@@ -43,18 +51,25 @@ def store(
     forget_partitions: Callable[[], None],
     trial: CrashTrial | None = None,
     window: FailureWindow | None = None,
+    ownership: Ownership | None = None,
 ) -> Stored:
     """Write a batch in one transaction; good events are stored, bad ones noted, in the same pass.
 
     Raises psycopg.Error when PostgreSQL cannot do it now: the caller waits and calls again with the same batch; nothing
     is counted, and a COMMIT whose reply was lost makes the repeat a no-op. Raises SchemaError when waiting cannot help.
-    Suspects need ``trial``, and with it Redis: redis.RedisError is raised as psycopg.Error is. Raises HaltError, with
-    nothing written, when the failures of ``window`` and of this batch reach their limit.
+    Suspects need ``trial``, a batch in doubt ``ownership``, which leaves out what is others' now; both ask Redis, and
+    redis.RedisError is as psycopg.Error. Raises HaltError, with nothing written, when ``window`` reaches its limit.
     """
     isolate = remade = False
     while True:
         try:
-            return _transaction(connection, source, prepared, trial, window, isolate=isolate)
+            if not isolate and not prepared.suspect:  # else partitions are made for what turns out to be sound
+                source.sink.make_room(prepared)
+            return _transaction(connection, source, prepared, trial, window, ownership, isolate=isolate)
+        except _Strange as strange:
+            ours = [entry for entry in prepared.entries if entry.entry_id not in strange.entry_ids]
+            log.warning("entries.taken_over", stream=source.keys.stream, entries=len(strange.entry_ids))
+            prepared = prepared.portion(ours)
         except (RedisError, HaltError):
             raise
         except Exception as error:
@@ -75,7 +90,8 @@ def refuse_schema(source: Source, error: Exception) -> SchemaError:
     """The error of a stream that PostgreSQL, as it is, cannot take."""
     return SchemaError(
         f"stream {source.keys.stream} cannot be stored: {type(error).__name__}: {str(error).strip()}; "
-        "nothing is lost, the entries stay pending; mend the schema (weir db status) and start again",
+        "nothing is lost, the entries stay pending; mend the schema (weir db status): it is tried again by itself, "
+        "and at once after weir processors resume",
         sqlstate=getattr(error, "sqlstate", None),
     )
 
@@ -86,6 +102,7 @@ def _transaction(
     prepared: Prepared,
     trial: CrashTrial | None,
     window: FailureWindow | None,
+    ownership: Ownership | None,
     *,
     isolate: bool,
 ) -> Stored:
@@ -93,16 +110,11 @@ def _transaction(
     prepared.additions = None
     crcs = {entry.entry_id: entry.content_crc for entry in prepared.entries}
     with connection.transaction():
-        cursor = connection.execute(
-            load_sql("stream_processor", "fence_entries"),
-            {"stream": stream, "entry_ids": list(crcs), "crcs": list(crcs.values())},
-        )
-        fresh = frozenset(entry_id for (entry_id,) in cursor.fetchall())
-        failures = Failures()
+        fresh = _fence(connection, stream, crcs, ownership)
         if fresh and prepared.suspect and trial is not None:
             failures = trial.write(connection, prepared)
-        elif fresh:
-            failures = source.sink.write(connection, prepared, fresh, isolate=isolate)
+        else:
+            failures = source.sink.write(connection, prepared, fresh, isolate=isolate) if fresh else {}
         for entry_id, found in prepared.failures.items():
             if entry_id in fresh:
                 failures[entry_id] = failures.get(entry_id, []) + found
@@ -111,16 +123,7 @@ def _transaction(
         failed = [failure for found in failures.values() for failure in found if not failure.replayed]
         if window is not None and failed:
             window.check(events, len(failed), f"{failed[-1].reason}, {failed[-1].detail}")
-        for entry_id, found in failures.items():
-            connection.execute(
-                load_sql("stream_processor", "note_failures"),
-                {
-                    "stream": stream,
-                    "entry_id": entry_id,
-                    "crc": crcs[entry_id],
-                    "failures": _encoder.encode(found),
-                },
-            )
+        _note(connection, stream, crcs, failures)
         if len(fresh) < len(crcs):
             stale = {entry_id: crc for entry_id, crc in crcs.items() if entry_id not in fresh}
             failures |= _noted(connection, stream, stale)
@@ -134,6 +137,28 @@ def _transaction(
         len(crcs) - len(fresh),
         prepared.additions,
     )
+
+
+def _fence(
+    connection: Connection[Any], stream: str, crcs: Mapping[str, int], ownership: Ownership | None
+) -> frozenset[str]:
+    """Claim the entries; those that nobody has stored. Raises _Strange when some of them are others' now."""
+    cursor = connection.execute(
+        load_sql("stream_processor", "fence_entries"),
+        {"stream": stream, "entry_ids": list(crcs), "crcs": list(crcs.values())},
+    )
+    fresh = frozenset(entry_id for (entry_id,) in cursor.fetchall())
+    if fresh and ownership is not None and (strange := ownership.strange(fresh)):
+        raise _Strange(strange)
+    return fresh
+
+
+def _note(connection: Connection[Any], stream: str, crcs: Mapping[str, int], failures: Failures) -> None:
+    for entry_id, found in failures.items():
+        connection.execute(
+            load_sql("stream_processor", "note_failures"),
+            {"stream": stream, "entry_id": entry_id, "crc": crcs[entry_id], "failures": _encoder.encode(found)},
+        )
 
 
 def _noted(connection: Connection[Any], stream: str, crcs: dict[str, int]) -> Failures:

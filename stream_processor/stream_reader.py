@@ -66,13 +66,16 @@ class StreamReader:
     def claim(self, deliveries: Mapping[str, int], idle_ms: int, events: int, size: int) -> list[StreamEntry]:
         """Take over pending entries that are still idle for so long, until they hold so many events or bytes.
 
+        With an idle time of 0, take back what is this consumer's own: that counts as no delivery.
+
         Entries that were deleted leave the pending list here and are not returned: there is nothing left to store.
         """
         ids = list(deliveries)
         raw = self._take.call(
             self._redis, [self._keys.stream], GROUP, self.consumer, events, size, len(ids), idle_ms, *ids
         )
-        return [_entry(entry_id, fields, deliveries[entry_id.decode()] + 1) for entry_id, fields in raw]
+        counted = 1 if idle_ms else 0
+        return [_entry(entry_id, fields, deliveries[entry_id.decode()] + counted) for entry_id, fields in raw]
 
     def keep(self, entry_ids: Sequence[str]) -> int:
         """Reset the idle time of entries that are still this consumer's; how many those are."""
@@ -117,4 +120,6 @@ def _entry(entry_id: bytes, fields: Fields, deliveries: int) -> StreamEntry:
         fields = dict(zip(flat, flat, strict=True))
     count = fields.get(b"n", b"")
     events = int(count) if count.isdigit() and len(count) <= _MAX_COUNT_DIGITS else 0
+    if events > int(entry_id.partition(b"-")[2]):  # an entry of ours ends its id with the events ever added
+        events = 0
     return StreamEntry(entry_id.decode(), events, fields.get(b"e"), deliveries)

@@ -1,4 +1,4 @@
-"""What one processor at a time does beside storing: accepted counts are moved, and the fence is pruned."""
+"""What one processor at a time does beside storing: rollups are compacted, accepted counts moved, the fence pruned."""
 
 import threading
 import time
@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from shared.redis_keys import ShardKeys
 from stream_processor.accepted_counts import AcceptedCounts
 from stream_processor.fence_pruning import prune_fence
+from stream_processor.rollup_compaction import compact_rollups, compaction_target
 
 log = structlog.get_logger()
 
@@ -46,6 +47,7 @@ class Upkeep:
             row = connection.execute("SELECT pg_try_advisory_lock(hashtext('weir.upkeep'))").fetchone()
             if row is None or not row[0]:
                 return False
+            compact_rollups(connection, compaction_target(now_seconds))
             moved = sum(counts.move(connection, now_seconds) for counts in self._counts)
             streams = [keys for shard in self._shards for keys in shard.streams]
             pruned = sum(prune_fence(connection, self._redis, keys) for keys in streams)

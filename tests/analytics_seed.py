@@ -1,13 +1,15 @@
 """Rows as a processor would have stored them: events, their ids and the rollups, consistent with one another."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
 import psycopg
+
+from shared.sql_files import load_sql
 
 _next = count()
 
@@ -45,16 +47,35 @@ def seed(database_url: str, events: Iterable[SeedEvent]) -> list[SeedEvent]:
                 for e in rows
             ],
         )
-        minutes = Counter(
-            (event.occurred_at.replace(second=0, microsecond=0), event.client_id, event.event_type) for event in rows
-        )
-        cursor.executemany(
-            "INSERT INTO rollup_events_minute VALUES (%s, %s, %s, %s, 0) "
-            "ON CONFLICT (bucket_start, client_id, event_type) "
-            "DO UPDATE SET events = rollup_events_minute.events + excluded.events",
-            [(*key, number) for key, number in minutes.items()],
-        )
+        minutes = Counter((_minute(event.occurred_at), event.client_id, event.event_type) for event in rows)
+        add_to_rollups(connection, events=minutes)
     return rows
+
+
+def add_to_rollups(
+    connection: psycopg.Connection[Any],
+    events: Mapping[tuple[int, str, str], int] | None = None,
+    latencies: Mapping[tuple[str, str, int], int] | None = None,
+    stored_at: datetime | None = None,
+) -> None:
+    """As a processor does: events by minute since 1970, client and type; latencies by client, type and bucket."""
+    columns = list(zip(*(events or {}), strict=True)) or [(), (), ()]
+    latency_columns = list(zip(*(latencies or {}), strict=True)) or [(), (), ()]
+    values: dict[str, Any] = {
+        "event_minutes": columns[0], "event_clients": columns[1], "event_types": columns[2],
+        "event_counts": (events or {}).values(), "event_bytes": (events or {}).values(),
+        "stored_minute": [_minute(stored_at or datetime.now(UTC))], "latency_clients": latency_columns[0],
+        "latency_types": latency_columns[1], "latency_buckets": latency_columns[2],
+        "latency_counts": (latencies or {}).values(),
+        **{f"intake_{name}": () for name in ("minutes", "clients", "stored", "duplicates", "conflicting", "failed")},
+    }  # fmt: skip
+    parameters = {name: list(column) for name, column in values.items()}
+    parameters["stored_minute"] = parameters["stored_minute"][0]
+    connection.execute(load_sql("stream_processor", "add_to_rollups"), parameters)
+
+
+def _minute(moment: datetime) -> int:
+    return int(moment.timestamp()) // 60
 
 
 def seed_failed(database_url: str, **columns: Any) -> None:

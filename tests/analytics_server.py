@@ -15,8 +15,10 @@ from psycopg_pool import AsyncConnectionPool
 
 from analytics_api.app import build_app
 from analytics_api.config import AnalyticsConfig
-from analytics_api.reader import configure_reader
+from analytics_api.live.live import Live, LiveLimits
+from analytics_api.reader import Reader, configure_reader
 from deploy.endpoints import with_role
+from deploy.services.websocket_protocol import WEBSOCKET_OPTIONS
 from shared.api_keys import Scope
 from shared.key_ring import KeyRing
 from shared.key_store import create_key
@@ -27,7 +29,8 @@ PEPPER = b"a pepper for tests"
 class AnalyticsUnderTest:
     """Calls with the admin's key unless told otherwise."""
 
-    def __init__(self, database_url: str, base_url: str) -> None:
+    def __init__(self, database_url: str, base_url: str, live: Live) -> None:
+        self.live = live
         self.database_url = database_url
         self.base_url = base_url
         self.http = httpx2.Client(base_url=base_url, timeout=30)
@@ -81,12 +84,17 @@ def serve_analytics(database_url: str, redis_url: str, **changes: Any) -> Iterat
     }
     config = AnalyticsConfig(**{**fields, **changes})
     reader_url = with_role(database_url, "weir_reader")
-    with _in_thread(lambda ready: _serve(config, reader_url, redis_url, ready)) as port:
-        yield AnalyticsUnderTest(database_url, f"http://127.0.0.1:{port}")
+    made: list[Live] = []
+    with _in_thread(lambda ready: _serve(config, reader_url, redis_url, made, ready)) as port:
+        yield AnalyticsUnderTest(database_url, f"http://127.0.0.1:{port}", made[0])
 
 
 async def _serve(
-    config: AnalyticsConfig, reader_url: str, redis_url: str, ready: Callable[[uvicorn.Server], None]
+    config: AnalyticsConfig,
+    reader_url: str,
+    redis_url: str,
+    made: list[Live],
+    ready: Callable[[uvicorn.Server], None],
 ) -> None:
     client = redis.asyncio.Redis.from_url(redis_url, socket_timeout=2, socket_connect_timeout=2)
     pool = AsyncConnectionPool(
@@ -95,11 +103,21 @@ async def _serve(
     )  # fmt: skip
     async with client, pool:
         key_ring = KeyRing(pool, PEPPER, fresh_seconds=2, grace_seconds=60)
+        reader = Reader(pool, config.statement_timeout_ms)
+        live = Live(reader, client, client, config.shards, key_ring, LiveLimits(viewers=8, viewers_per_key=4))
+        made.append(live)
         server = uvicorn.Server(
-            uvicorn.Config(build_app(config, pool, client, key_ring), port=0, log_level="error", lifespan="on")
+            uvicorn.Config(
+                build_app(config, pool, client, key_ring, live),
+                port=0,
+                log_level="error",
+                lifespan="on",
+                **WEBSOCKET_OPTIONS,
+            )
         )
         ready(server)
         await server.serve()
+        await live.close()
 
 
 @contextmanager

@@ -14,7 +14,6 @@ from psycopg import Connection
 
 from deploy.connections import store_connection, sync_redis
 from deploy.endpoints import with_role
-from shared.errors import HaltError
 from shared.redis_keys import GROUP, ShardKeys, StreamKeys
 from shared.stream_entry import Block, EventFrame
 from stream_processor.config import ProcessorConfig
@@ -24,10 +23,11 @@ from stream_processor.event_sink import EventSink
 from stream_processor.partitions import DayPartitions
 from stream_processor.processor import Processor
 from stream_processor.retry_schedule import RetrySchedule
-from stream_processor.settlement import Settlement
+from stream_processor.settlement import ParkedNames, Settlement
 from stream_processor.storage import Stored, store
 from stream_processor.stream_reader import StreamReader
 from tests.accepted_events import append
+from tests.rollup_levels import level_differences
 from tests.waiting import eventually
 
 KEYS = ShardKeys(0)
@@ -85,7 +85,7 @@ class Pipeline:
         self.sink = sink or EventSink(enrichers, self.partitions)
         self.source = Source(keys, KEYS.dead, KEYS.parked, self.sink)
         self.reader = StreamReader(self.redis, keys, name)
-        self.settlement = Settlement(self.redis, self.source)
+        self.settlement = Settlement(self.redis, self.source, ParkedNames())
         self.connection = connect(database_url)
         self.reader.create_group()
 
@@ -140,15 +140,8 @@ class RunningProcessor:
             enrichers,
             retries,
         )
-        self.halted: HaltError | None = None
-        self._thread = threading.Thread(target=self._run)
+        self._thread = threading.Thread(target=self.processor.run)
         self._thread.start()
-
-    def _run(self) -> None:
-        try:
-            self.processor.run()
-        except HaltError as error:
-            self.halted = error
 
     @property
     def running(self) -> bool:
@@ -255,3 +248,5 @@ def assert_rollups_equal_recounts(database_url: str) -> None:
         (EVENTS_ROLLUP, EVENTS_RECOUNT), (STORED_ROLLUP, STORED_RECOUNT), (LATENCY_ROLLUP, LATENCY_RECOUNT),
     ):  # fmt: skip
         assert rows(database_url, rollup) == rows(database_url, recount)
+    with psycopg.connect(database_url) as connection:
+        assert list(level_differences(connection)) == []

@@ -22,6 +22,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "load": ("deploy.cli.load", "Send events and measure what becomes of them."),
     "failed": ("deploy.cli.failed", "See failed events, put them back, or let them go."),
     "streams": ("deploy.cli.streams", "Show length, lag and age of the streams."),
+    "top": ("deploy.cli.top", "Show what flows, waits and works, anew each second."),
+    "tail": ("deploy.cli.tail", "Show events as they are accepted."),
     "reconcile": ("deploy.cli.reconcile", "Prove that nothing is lost and nothing twice."),
     "db": ("deploy.cli.db", "Apply the migrations, or show how they stand."),
     "doctor": ("deploy.cli.doctor", "Say what is wrong with the environment and how to mend it."),

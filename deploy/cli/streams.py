@@ -13,6 +13,7 @@ from deploy.cli.output import print_json, print_table
 from deploy.endpoints import resolve_endpoints
 from shared.redis_functions import redis_outage
 from shared.settings import Settings, load_settings
+from shared.shards_in_use import all_shards
 from shared.stream_status import StreamStatus, read_stream_status
 
 app = command_app()
@@ -53,6 +54,6 @@ def _read(settings: Settings) -> list[StreamStatus]:
             socket_connect_timeout=timeout_seconds,
             retry=Retry(NoBackoff(), 0),
         ) as client:
-            return read_stream_status(client, settings.stream_shards)
+            return read_stream_status(client, all_shards(client, settings.stream_shards))
     except redis.RedisError as error:
         raise redis_outage(error) from error

@@ -131,8 +131,10 @@ def _watch(settings: Settings, servers: ServersUp, fleet: Fleet, stopping: threa
 
     from deploy.connections import sync_redis
     from deploy.fleet.flow_line import Totals, flow_line, read_totals
+    from deploy.fleet.standing import Standing
     from deploy.fleet.supervisor import Supervisor
 
+    standing = Standing(settings.stream_shards)
     with sync_redis(servers.endpoints.redis_url, 1.0) as client, contextlib.ExitStack() as stack:
         supervisor = Supervisor(client, fleet.processors, settings.processors, settings.stream_shards)
         stack.callback(supervisor.leave)
@@ -142,11 +144,14 @@ def _watch(settings: Settings, servers: ServersUp, fleet: Fleet, stopping: threa
                 _say(news)
             try:
                 now = read_totals(client, settings.stream_shards)
+                mark, news_of_holds = standing.look(client)
             except redis.RedisError as error:
                 _say(f"Redis does not answer: {type(error).__name__}")
                 continue
+            for news in news_of_holds:
+                _say(news)
             if before is not None:
-                _say(flow_line(before, now))
+                _say(flow_line(before, now) + mark)
             before = now
 
 

@@ -4,7 +4,9 @@ from typing import Final
 
 from analytics_api.app import build_app as build_analytics
 from analytics_api.config import AnalyticsConfig
-from analytics_api.reader import configure_reader
+from analytics_api.live.event_tail import BLOCK_MS
+from analytics_api.live.live import Live, LiveLimits
+from analytics_api.reader import Reader, configure_reader
 from deploy.connections import async_redis, connection_pool
 from deploy.endpoints import Endpoints
 from deploy.services.http_server import run, serve
@@ -30,6 +32,7 @@ async def _analytics(settings: Settings, endpoints: Endpoints, instance: str) ->
         statement_timeout_ms=settings.statement_timeout_ms,
     )
     client = async_redis(endpoints.redis_url, settings.redis_timeout_ms / 1000)
+    blocking = async_redis(endpoints.redis_url, settings.redis_timeout_ms / 1000 + BLOCK_MS / 1000)
     configure = configure_reader(config.statement_timeout_ms)
     pool = connection_pool(endpoints.analytics_database_url, size=_ANALYTICS_POOL, configure=configure)
     key_ring = KeyRing(
@@ -37,8 +40,14 @@ async def _analytics(settings: Settings, endpoints: Endpoints, instance: str) ->
     )
     await pool.open()
     try:
-        app = build_analytics(config, pool, client, key_ring)
-        await serve(app, settings, settings.analytics_host, settings.analytics_port, websockets=True)
+        live = Live(
+            Reader(pool, config.statement_timeout_ms), client, blocking, config.shards, key_ring,
+            LiveLimits(settings.live_viewers, settings.live_viewers_per_key),
+        )  # fmt: skip
+        app = build_analytics(config, pool, client, key_ring, live)
+        await serve(app, settings, settings.analytics_host, settings.analytics_port, websockets=True, stop=live.stop)
+        await live.close()
     finally:
         await client.aclose()
+        await blocking.aclose()
         await pool.close(timeout=1)

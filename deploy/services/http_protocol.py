@@ -43,6 +43,7 @@ class TimelyProtocol(HttpToolsProtocol):
         self._body_bytes = self._wire_bytes = 0  # of the request that is on its way in
         self._is_deaf = False  # what still comes on this connection is not heard
         self._parses = False
+        self._was_closing = False
         self._begun: tuple[RequestResponseCycle, ASGI3Application] | None = None  # to start when all is parsed
         self._check = self.loop.call_later(self.request_seconds, self._check_deadline)
         if len(self.connections) > self.max_connections:
@@ -129,6 +130,9 @@ class TimelyProtocol(HttpToolsProtocol):
         return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
 
     def _check_deadline(self) -> None:
+        if self.transport.is_closing():
+            self._end_closing()
+            return
         now = self.loop.time()
         since = now if self._awaited_since is None else self._awaited_since
         allowed = 2 * self.request_seconds + _SPARE_SECONDS if self._head_complete else self.request_seconds
@@ -142,6 +146,14 @@ class TimelyProtocol(HttpToolsProtocol):
         else:
             detail = f"the headers did not arrive within {self.request_seconds:g} s"
             self._refuse(Problem("request-timeout", detail))
+
+    def _end_closing(self) -> None:
+        """A closed connection whose other side takes nothing stays open for ever: the second look ends it."""
+        if self._was_closing:
+            self.transport.abort()
+            return
+        self._was_closing = True
+        self._check = self.loop.call_later(self.request_seconds, self._check_deadline)
 
     def _refuse(self, problem: Problem) -> None:
         """Answer with the problem and close. A whole request before this one is answered instead: its answer is due."""

@@ -5,7 +5,8 @@ import contextlib
 import gc
 import resource
 import signal
-from collections.abc import Coroutine, Iterator
+import socket
+from collections.abc import Callable, Coroutine, Iterator
 from math import ceil
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ import uvicorn
 import uvloop
 
 from deploy.services.http_protocol import timely_protocol
+from deploy.services.websocket_protocol import WEBSOCKET_OPTIONS
 from shared.answers import AsgiApp
 from shared.settings import Settings
 
@@ -22,6 +24,14 @@ _FILES_OF_OURS: Final = 256
 class _Server(uvicorn.Server):
     """uvicorn's server without its habit to raise the signal again at its end: we have yet to close what we opened."""
 
+    def __init__(self, config: uvicorn.Config, stop: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._stop = stop
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._stop()
+        await super().shutdown(sockets)
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         loop = asyncio.get_running_loop()
@@ -30,8 +40,19 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def serve(app: AsgiApp, settings: Settings, host: str, port: int, *, websockets: bool = False) -> None:
-    """Serve until SIGTERM or SIGINT, then let what is in flight end within the time to drain."""
+async def serve(
+    app: AsgiApp,
+    settings: Settings,
+    host: str,
+    port: int,
+    *,
+    websockets: bool = False,
+    stop: Callable[[], None] = lambda: None,
+) -> None:
+    """Serve until SIGTERM or SIGINT, then let what is in flight end within the time to drain.
+
+    ``stop`` is called first: it ends answers that would go on for ever.
+    """
     trusted = settings.trusted_proxies
     server = _Server(
         uvicorn.Config(
@@ -39,15 +60,16 @@ async def serve(app: AsgiApp, settings: Settings, host: str, port: int, *, webso
             host=host,
             port=port,
             loop="uvloop",
-            ws="auto" if websockets else "none",
             http=timely_protocol(settings.body_timeout_seconds, _allow_connections(settings.max_connections)),
+            **(WEBSOCKET_OPTIONS if websockets else {"ws": "none"}),
             log_config=None,
             access_log=False,
             server_header=False,
             proxy_headers=bool(trusted),
             forwarded_allow_ips=list(trusted),
             timeout_graceful_shutdown=ceil(settings.drain_seconds),
-        )
+        ),
+        stop,
     )
     _calm_collector()
     await server.serve()

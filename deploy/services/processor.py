@@ -17,13 +17,14 @@ from stream_processor.enrich import load_enrichers
 from stream_processor.failure_limit import FailureLimit
 from stream_processor.processor import Processor
 from stream_processor.retry_schedule import RetrySchedule
+from stream_processor.settlement import ParkedNames
 from stream_processor.stream_loop import BLOCK_MS
 
 log = structlog.get_logger()
 
 
 def run_processor(settings: Settings, endpoints: Endpoints) -> None:
-    """Process until SIGTERM or SIGINT, then drain. Raises HaltError when a person has to act."""
+    """Process until SIGTERM or SIGINT, then drain."""
     instance = begin(settings, "processor")
     if settings.environment == "test":
         crash_points.arm(crash_points.CrashPoint(settings.crash_point))
@@ -39,6 +40,7 @@ def run_processor(settings: Settings, endpoints: Endpoints) -> None:
         failure_limit=FailureLimit(
             settings.failure_limit_share, settings.failure_limit_count, settings.failure_limit_window_seconds
         ),
+        parked_names=ParkedNames.for_filter(settings.duplicate_window_seconds, settings.duplicate_max_ids),
         retry=retry_policy(settings),
     )
     redis_url, database_url = endpoints.redis_url, endpoints.processor_database_url

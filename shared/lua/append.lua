@@ -24,3 +24,11 @@ local function append(stream, totals, now_us, n, blob)
   redis.call('HSET', totals, 'added', string.format('%.0f', added), 'last_ms', string.format('%.0f', ms))
   return ms, added
 end
+
+-- count_settled(totals, n): counts events as settled, never more than were added: an entry that another hand has put there
+-- may claim to hold any number.
+local function count_settled(totals, n)
+  local settled = redis.call('HINCRBY', totals, 'settled', n)
+  local added = tonumber(redis.call('HGET', totals, 'added') or 0)
+  if settled > added then redis.call('HSET', totals, 'settled', string.format('%.0f', added)) end
+end

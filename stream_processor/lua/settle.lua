@@ -10,6 +10,6 @@ local function settle(keys, argv)
       events = events + tonumber(argv[i + 1])
     end
   end
-  if events > 0 then redis.call('HINCRBY', keys[2], 'settled', events) end
+  if events > 0 then count_settled(keys[2], events) end
   return entries
 end

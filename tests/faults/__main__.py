@@ -30,6 +30,7 @@ def main() -> int:
         events_per_second=options.rate or max(1.2 * options.events / (options.faults * _SECONDS_A_FAULT), 500),
         seconds=options.seconds,
         on_small_disks=not options.disk and small_disk.why_none() is None,
+        pairs=options.pairs,
     )
     began = time.monotonic()
 
@@ -67,12 +68,26 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--events", type=int, default=20_000, help="to be acknowledged at least [%(default)s]")
     parser.add_argument("--faults", type=int, default=10, help="how many [%(default)s]")
     parser.add_argument("--seconds", type=float, default=3600, help="no fault strikes after so long [%(default)s]")
+    parser.add_argument(
+        "--pairs",
+        type=_share,
+        default=0.4,
+        metavar="SHARE",
+        help="of the faults, that strike two at once [%(default)s]",
+    )
     parser.add_argument("--rate", type=float, help="events a second; chosen so that they last for all faults")
     parser.add_argument("--only", type=_names, metavar="NAME,…", help="kinds of faults; all, if not given")
     parser.add_argument("--without", type=_names, default=[], metavar="NAME,…", help="kinds of faults to leave out")
     parser.add_argument("--disk", action="store_true", help="the machine's own disk under the servers, not small ones")
     parser.add_argument("--json", type=Path, metavar="PATH", help="where the result goes as a document")
     return parser.parse_args()
+
+
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError("a share is between 0 and 1")
+    return share
 
 
 def _names(text: str) -> list[str]:

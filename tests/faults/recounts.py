@@ -9,6 +9,7 @@ from psycopg.rows import TupleRow
 
 from tests.faults.losses import Losses
 from tests.faults.scene import KEYS, Scene
+from tests.rollup_levels import level_differences
 
 _EVENTS = (
     "SELECT date_trunc('minute', occurred_at, 'UTC'), client_id, event_type, count(*) FROM events GROUP BY 1, 2, 3"
@@ -24,7 +25,7 @@ _INTAKE = (
 
 
 def differences(connection: Connection[TupleRow], losses: Losses) -> Iterator[str]:
-    """A sentence for each rollup that is not its recount; rows of dropped partitions still count."""
+    """A sentence for each rollup that is not its recount, at every level; rows of dropped partitions still count."""
     rows = losses.rows
     dropped: tuple[list[tuple[Any, ...]], ...] = (
         [(row.occurred_minute, row.client_id, row.event_type) for row in rows],
@@ -42,6 +43,7 @@ def differences(connection: Connection[TupleRow], losses: Losses) -> Iterator[st
         if told != counted:
             over, under = told - counted, counted - told
             yield f"{name} is not the recount: {over.total()} too many, {under.total()} too few, as {_one(over, under)}"
+    yield from level_differences(connection)
 
 
 def imbalance(connection: Connection[TupleRow], scene: Scene) -> Iterator[str]:

@@ -3,12 +3,17 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+import psycopg
+import redis
+
 from tests.faults.fault import Fault
 from tests.faults.oracle import Verdict, judge
+from tests.faults.pairs import pair_up
 from tests.faults.reconcile import reconcile
 from tests.faults.scene import Scene, scene
 
@@ -31,6 +36,8 @@ class Plan:
     seconds: float
     """No fault strikes after so long."""
     on_small_disks: bool
+    pairs: float = 0.0
+    """The share of faults that strike two at a time."""
 
 
 @dataclass
@@ -39,6 +46,8 @@ class Result:
 
     verdict: Verdict
     struck: Counter[str] = field(default_factory=Counter)
+    pairs: int = 0
+    """How often two struck together."""
     seconds: float = 0.0
     drain_seconds: float = 0.0
     versions: tuple[str, ...] = ()
@@ -78,34 +87,60 @@ def run(plan: Plan, folder: Path, tell: Callable[[str], None]) -> Result:
 
 def _strike_all(plan: Plan, target: Scene, result: Result, tell: Callable[[str], None], began: float) -> None:
     await_flow(target, 0)
-    for number, fault in enumerate(plan.faults, start=1):
+    strikes = pair_up(plan.seed, plan.faults, plan.pairs)
+    for number, faults in enumerate(strikes, start=1):
         if time.monotonic() - began > plan.seconds:
-            tell(f"the time is up before fault {number}")
+            tell(f"the time is up before strike {number}")
             return
-        chance = Random(f"{plan.seed}:{number}")
-        started = time.monotonic()
-        try:
-            word = fault.inject(target, chance) or ""
-            result.struck[fault.name] += 1
-        except AssertionError as error:
-            word = f"could not be injected: {error}"
+        _strike(plan, target, result, tell, f"{number}/{len(strikes)}", faults)
+
+
+def _strike(
+    plan: Plan, target: Scene, result: Result, tell: Callable[[str], None], number: str, faults: Sequence[Fault]
+) -> None:
+    names = " with ".join(fault.name for fault in faults)
+    chance = Random(f"{plan.seed}:{number.partition('/')[0]}")
+    started = time.monotonic()
+    injected = inject(target, faults, chance.getrandbits(32))
+    result.pairs += len(faults) > 1
+    for fault, (word, has_struck) in zip(faults, injected, strict=True):
+        result.struck[fault.name] += has_struck
+        if not has_struck and len(faults) == 1:
             result.verdict.violations.append(f"fault {number} {fault.name} {word}")
-        seconds = time.monotonic() - started
-        target.links.heal()
-        for news in target.revive():
-            result.verdict.violations.append(f"fault {number} {fault.name}: {news}")
-        recovered = ""
-        if chance.random() > _IN_QUICK_SUCCESSION:
-            flow_seconds = await_flow(target, target.settled())
-            recovered = f", stored again after {flow_seconds:.1f} s"
-            if flow_seconds > FLOW_SECONDS:
-                result.verdict.violations.append(
-                    f"fault {number} {fault.name}: nothing was stored for {flow_seconds:.0f} s after it"
-                )
-        acknowledged = target.log.acknowledged
-        tell(
-            f"{number}/{len(plan.faults)} {fault.name} {word} [{seconds:.1f} s{recovered}] {acknowledged} acknowledged"
-        )
+    seconds = time.monotonic() - started
+    target.links.heal()
+    for news in target.revive():
+        result.verdict.violations.append(f"fault {number} {names}: {news}")
+    recovered = ""
+    if chance.random() > _IN_QUICK_SUCCESSION:
+        flow_seconds = await_flow(target, target.settled())
+        recovered = f", stored again after {flow_seconds:.1f} s"
+        if flow_seconds > FLOW_SECONDS:
+            result.verdict.violations.append(
+                f"fault {number} {names}: nothing was stored for {flow_seconds:.0f} s after it"
+            )
+    words = "; ".join(word for word, _ in injected if word)
+    tell(f"{number} {names} {words} [{seconds:.1f} s{recovered}] {target.log.acknowledged} acknowledged")
+
+
+def inject(target: Scene, faults: Sequence[Fault], seed: int) -> list[tuple[str, bool]]:
+    """Inject all at once and wait until the last cause is gone; of each a word, and whether it struck.
+
+    One of two may find nothing that it could hurt beside the other: that is no broken promise.
+    """
+
+    def one(place: int) -> tuple[str, bool]:
+        try:
+            return faults[place].inject(target, Random(f"{seed}:{place}")) or "", True
+        except AssertionError as error:
+            return f"could not be injected: {error}", False
+        except (redis.RedisError, psycopg.Error, OSError) as error:
+            if len(faults) == 1:
+                raise
+            return f"could not be injected: {type(error).__name__}", False
+
+    with ThreadPoolExecutor(len(faults)) as threads:
+        return list(threads.map(one, range(len(faults))))
 
 
 def await_flow(target: Scene, before: int) -> float:

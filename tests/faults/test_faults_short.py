@@ -6,6 +6,7 @@
 import asyncio
 from collections.abc import Iterator
 from random import Random
+from zlib import crc32
 
 import pytest
 
@@ -16,7 +17,7 @@ from tests.faults.attempts import Outcome
 from tests.faults.fault import all_faults
 from tests.faults.oracle import judge
 from tests.faults.posting import Manner, Poster
-from tests.faults.run import await_flow, drain
+from tests.faults.run import await_flow, drain, inject
 from tests.faults.scene import Scene, scene
 from tests.faults.sent_events import EventMaker
 
@@ -29,19 +30,21 @@ class UnderFire:
     def __init__(self, target: Scene) -> None:
         self._scene = target
 
-    def survives(self, name: str) -> None:
-        """The fault strikes; then nothing is lost, nothing is there twice, nothing is stuck, and all totals agree."""
+    def survives(self, *names: str) -> None:
+        """The faults strike at once; then nothing is lost, nothing is there twice or stuck, and all totals agree."""
         broken: list[str] = []
+        name = " with ".join(names)
         producers = self._scene.start_producers(name, EVENTS_PER_SECOND)
         try:
             await_flow(self._scene, self._scene.settled())
-            all_faults()[name].inject(self._scene, Random(name))
+            injected = inject(self._scene, [all_faults()[one] for one in names], crc32(name.encode()))
             self._scene.links.heal()
             broken += self._scene.revive()
             await_flow(self._scene, self._scene.settled())
         finally:
             producers.stop()
         assert producers.failed is None
+        assert all(has_struck for _, has_struck in injected), injected
         drain(self._scene, broken)
         assert broken + judge(self._scene).violations == []
 
@@ -85,8 +88,10 @@ def test_entries_of_a_processor_that_dies_before_commit_are_stored_by_another(we
     weir.survives("crash_before_commit")
 
 
-def test_entries_of_a_processor_that_dies_after_commit_are_not_stored_again(weir: UnderFire) -> None:
-    weir.survives("crash_after_commit")
+def test_entries_of_a_processor_that_dies_after_commit_while_its_link_breaks_are_not_stored_again(
+    weir: UnderFire,
+) -> None:
+    weir.survives("crash_after_commit", "settlement_answer_lost")
 
 
 def test_failed_events_of_a_processor_that_dies_before_it_moves_them_are_moved_by_another(weir: UnderFire) -> None:
@@ -111,6 +116,10 @@ def test_settled_entries_whose_answer_was_lost_are_settled_once(weir: UnderFire)
 
 def test_redis_at_its_memory_limit_refuses_and_recovers(weir: UnderFire) -> None:
     weir.survives("redis_full")
+
+
+def test_redis_and_postgresql_killed_at_once_keep_what_they_said(weir: UnderFire) -> None:
+    weir.survives("redis_killed", "postgres_killed")
 
 
 def test_a_request_whose_answer_from_redis_was_lost_is_not_refused_for_the_limit(_scene: Scene) -> None:

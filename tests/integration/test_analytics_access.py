@@ -128,7 +128,7 @@ def test_every_bad_parameter_is_refused_and_nothing_of_it_echoed(api: AnalyticsU
 
 def test_an_unknown_parameter_is_told_what_is_allowed(api: AnalyticsUnderTest) -> None:
     detail = api.get(COUNTS, {"surprise": "1"}).json()["errors"][0]["detail"]
-    assert "client_id, event_type, format, from, group_by, interval, to, tz" in detail
+    assert "client_id, compare, event_type, format, from, group_by, interval, to, top, tz" in detail
 
 
 @pytest.mark.parametrize("time", ["2026-03-10T13:00:00+01:00", "2026-03-10t12:00:00z", "2026-03-10 12:00:00.0000009Z"])
@@ -241,7 +241,7 @@ def test_openapi_describes_every_call(api: AnalyticsUnderTest) -> None:
     paths = {path.replace("/mine", "/{event_id}") for path in ALL}
     assert paths <= set(schema["paths"])
     names = {parameter["name"] for parameter in schema["paths"][COUNTS]["get"]["parameters"]}
-    assert names == {"client_id", "event_type", "format", "from", "group_by", "interval", "to", "tz"}
+    assert names == {"client_id", "compare", "event_type", "format", "from", "group_by", "interval", "to", "top", "tz"}
 
 
 def test_the_root_leads_a_person_to_the_dashboard(api: AnalyticsUnderTest) -> None:

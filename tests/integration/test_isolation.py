@@ -11,7 +11,6 @@ from psycopg import Connection
 from shared.errors import HaltError
 from shared.stream_entry import Block, EventFrame
 from stream_processor.enrich import Enricher
-from stream_processor.entries import StreamEntry
 from stream_processor.failed_event_sink import FailedEventSink
 from stream_processor.failure_decision import Decision, decide
 from tests.pipeline import (
@@ -217,22 +216,6 @@ def test_a_block_of_a_later_version_is_not_guessed_at_but_left_pending(pipeline:
         pipeline.pass_on()
     assert pipeline.redis.xpending(KEYS.events.stream, "weir")["pending"] == 1
     assert value(database_url, "SELECT count(*) FROM stored_entries") == 0
-
-
-def test_failed_events_take_anything(redis_url: str, database_url: str) -> None:
-    worst = (
-        "cl\0ient" * 1000, "i\0d" * 2000, "ty\0pe" * 2000, 2**63, -(2**62), bytes(range(256)), "r\0", "s\0",
-        "d\0" * 9999, 2**40, 2**62,
-    )  # fmt: skip
-    mine = ("acme", "bad", None, YEAR_10000_US, None, b"", "invalid_data", None, "", 1, 0)
-    blob = msgspec.msgpack.encode([worst, mine, mine])
-    dead = Pipeline(redis_url, database_url, keys=KEYS.dead, sink=FailedEventSink())
-    dead.store([StreamEntry("1-1", 3, blob)])
-    dead.close()
-    assert rows(database_url, "SELECT event_id, attempts, payload FROM failed_events ORDER BY event_id") == [
-        ("bad", 2, b""),
-        (None, 2**31 - 1, bytes(range(256))),
-    ]
 
 
 def raising(_: Block, frame: EventFrame) -> dict[str, Any]:

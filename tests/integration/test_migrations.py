@@ -4,6 +4,7 @@ import secrets
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -12,7 +13,9 @@ from psycopg import sql
 
 from deploy.migrations import MigrationState, migrate, runner, status
 from shared.errors import Outage, SchemaError
+from stream_processor.rollup_compaction import compact_rollups
 from tests.conftest import with_database
+from tests.rollup_levels import level_differences
 from tests.servers import RunningServer
 from tests.waiting import eventually
 
@@ -180,3 +183,23 @@ def test_a_server_that_does_not_answer_is_an_outage_without_its_password() -> No
     with pytest.raises(Outage) as caught:
         migrate("postgresql://owner:hunter2@127.0.0.1:1/weir")
     assert "hunter2" not in str(caught.value)
+
+
+def test_rollups_of_before_are_compacted_after_0008(empty_database: str, tmp_path: Path) -> None:
+    schema = tmp_path / "until_0007"
+    schema.mkdir()
+    for file in sorted(runner.SCHEMA_FOLDER.glob("*.sql")):
+        if file.name < "0008":
+            (schema / file.name).write_text(file.read_text())
+    migrate(empty_database, schema)
+    with psycopg.connect(empty_database, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO rollup_events_minute SELECT at, 'acme', 'a', 2, 20 FROM "
+            "generate_series(timestamptz '2026-03-01Z', '2026-03-03Z', '7 minutes') AS at"
+        )
+        connection.execute("INSERT INTO rollup_latency_minute VALUES ('2026-03-02Z', 'acme', 'a', 300, 5)")
+        migrate(empty_database)
+        compact_rollups(connection, datetime(2026, 3, 4, tzinfo=UTC))
+        assert list(level_differences(connection)) == []
+        days = connection.execute("SELECT events FROM rollup_events_day WHERE client_id = '' AND event_type = ''")
+        assert sum(events for (events,) in days) == 2 * 412

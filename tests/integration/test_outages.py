@@ -120,7 +120,7 @@ def test_what_redis_acknowledged_before_it_was_killed_is_stored_once(
 
 
 @pytest.mark.parametrize("strike", Strike)
-@pytest.mark.parametrize("request_with", [b"PGCOPY", b"stored_entries", b"COMMIT", b"rollup_intake"])
+@pytest.mark.parametrize("request_with", [b"PGCOPY", b"stored_entries", b"COMMIT", b"add_to_rollups"])
 def test_a_connection_to_postgresql_may_break_at_any_step(
     redis_url: str, database_url: str, client: Any, request_with: bytes, strike: Strike
 ) -> None:

@@ -1,10 +1,11 @@
 """What stands in PostgreSQL after entries come once, twice, late, in two hands, or with repeats in them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from psycopg.pq import TransactionStatus
 
 from stream_processor.partitions import DayPartitions
 from stream_processor.storage import store
@@ -224,3 +225,20 @@ def test_any_number_of_processors_may_meet_a_new_day_together(database_url: str)
         for day in range(20_000, 20_006):
             list(pool.map(lambda maker, day=day: maker.ensure("events", [day]), makers))
     assert value(database_url, "SELECT count(*) FROM pg_inherits WHERE inhparent = 'events'::regclass") == 6
+
+
+def test_partitions_are_made_before_the_transaction_begins(pipeline: Pipeline, database_url: str) -> None:
+    """Made inside it, they would hold its locks for as long as they take."""
+    made_in: list[TransactionStatus] = []
+    ensure = pipeline.partitions.ensure
+
+    def watched(parent: str, days: Iterable[int]) -> None:
+        missing = {day for day in days if (parent, day) not in pipeline.partitions._known}
+        made_in.extend(pipeline.connection.info.transaction_status for _ in missing)
+        ensure(parent, days)
+
+    pipeline.partitions.ensure = watched  # type: ignore[method-assign]
+    days = [now_us() - day * DAY_US for day in range(3)]
+    pipeline.store([entry("1-3", block(*(event(f"e{day}", occurred_us=day) for day in days)))])
+    assert made_in == [TransactionStatus.IDLE] * 3
+    assert len(stored_ids(database_url)) == 3

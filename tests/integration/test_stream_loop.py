@@ -126,13 +126,12 @@ class Weighing(EventSink):
         return super().prepare(entries)
 
 
-def loop_of(
-    pipeline: Pipeline, redis_url: str, database_url: str, **changes: Any
-) -> tuple[StreamLoop, threading.Event]:
+def loop_of(pipeline: Any, redis_url: str, database_url: str, **changes: Any) -> tuple[StreamLoop, threading.Event]:
     stop = threading.Event()
+    pipeline.metrics = ProcessorMetrics()
     loop = StreamLoop(
         processor_config(**changes), pipeline.source, lambda: sync_redis(redis_url, 4), lambda: connect(database_url),
-        pipeline.partitions.forget, ProcessorMetrics(), stop, TrialGate(),
+        pipeline.partitions.forget, pipeline.metrics, stop, TrialGate(),
     )  # fmt: skip
     return loop, stop
 
@@ -190,38 +189,6 @@ def test_little_is_read_ahead_while_postgresql_is_away(redis_url: str, database_
         eventually(lambda: pending(pipeline.redis) == 15)  # written, waiting, and in the reader's hand
         assert ended(loop, stop)
     assert pending(pipeline.redis) == 15
-
-
-def test_a_reader_that_fails_ends_the_loop_and_loses_nothing(redis_url: str, database_url: str, pipeline: Any) -> None:
-    def failing(entries: Sequence[StreamEntry]) -> Prepared:
-        raise ZeroDivisionError("a defect of ours")
-
-    pipeline.sink.prepare = failing
-    put(pipeline.redis, block(event("a")))
-    loop, stop = loop_of(pipeline, redis_url, database_url)
-    loop.start()
-    assert stop.wait(5)
-    assert ended(loop, stop)
-    assert "ZeroDivisionError" in str(loop.halted)
-    assert pending(pipeline.redis) == 1
-
-
-def test_a_writer_that_fails_ends_the_loop_though_the_reader_waits_for_it(
-    redis_url: str, database_url: str, pipeline: Any
-) -> None:
-    def failing(*_: Any, **__: Any) -> Any:
-        eventually(lambda: pending(pipeline.redis) == 6)  # until the reader holds a batch that nobody will take
-        raise ZeroDivisionError("a defect of ours")
-
-    pipeline.sink.write = failing
-    for n in range(20):
-        put(pipeline.redis, block(event(f"e{n}")))
-    loop, stop = loop_of(pipeline, redis_url, database_url, batch_events=2)
-    loop.start()
-    assert stop.wait(5)
-    assert ended(loop, stop)
-    assert "ZeroDivisionError" in str(loop.halted)
-    assert stored_ids(database_url) == []
 
 
 def test_entries_that_could_not_be_settled_are_settled_when_redis_is_back(

@@ -99,7 +99,7 @@ def test_what_was_delivered_and_not_acknowledged_is_found_again(client: Any) -> 
     assert again.own_pending(ids(lost)[-1]) == {}
     entries = again.claim(found, 0, *NO_LIMIT)
     assert [(entry.entry_id, entry.blob, entry.deliveries) for entry in entries] == [
-        (entry.entry_id, entry.blob, 2) for entry in lost
+        (entry.entry_id, entry.blob, 1) for entry in lost
     ]
 
 
@@ -234,3 +234,14 @@ def test_what_killed_consumers_held_can_be_claimed_at_once_when_it_is_released(c
     assert release_left_entries(client, 2, 3600) == 2
     assert new.idle_pending(3_600_000, "") == dict.fromkeys(ids, 1)
     assert [entry.entry_id for entry in new.claim(dict.fromkeys(ids, 1), 3_600_000, *NO_LIMIT)] == ids
+
+
+def test_what_a_living_consumer_takes_back_is_not_counted_as_delivered_again(client: Any) -> None:
+    """A delivery counts because a process may have died of it."""
+    own, other = reader(client), reader(client, "p2")
+    put_each(client, "a")
+    own.read_new(*NO_LIMIT)
+    for _ in range(3):
+        (entry,) = own.claim(own.own_pending(""), 0, *NO_LIMIT)
+        assert entry.deliveries == 1
+    assert other.claim(own.own_pending(""), 0, *NO_LIMIT) == []

@@ -8,25 +8,13 @@ from hypothesis import strategies as st
 
 from analytics_api.event_trace import TraceState, locate
 from analytics_api.payload_filters import array_literal
-from analytics_api.time_range import TimeRange, cut_at_minutes
 from shared.latency_sketch import GAMMA, bucket_value_us, percentile_us
 from shared.redis_keys import ShardKeys
 from shared.rfc_3339 import parse_time
 from shared.stream_status import StreamReplies, count_events
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-MOMENTS = st.timedeltas(timedelta(0), timedelta(minutes=5)).map(lambda after: START + after)
 COUNT = st.integers(0, 10)
-
-
-@given(MOMENTS, MOMENTS, MOMENTS)
-def test_a_cut_range_is_the_range(one: datetime, other: datetime, moment: datetime) -> None:
-    asked = TimeRange(min(one, other), max(one, other) + timedelta(microseconds=1))
-    parts = cut_at_minutes(asked)
-    inside = [part.start <= moment < part.end for part in (parts.head, parts.whole, parts.tail)]
-    assert sum(inside) == (asked.start <= moment < asked.end)
-    for edge in (parts.head, parts.tail):
-        assert edge.start == edge.end or (edge.end - timedelta(microseconds=1)).minute == edge.start.minute
 
 
 @given(st.integers(1, 10**12))

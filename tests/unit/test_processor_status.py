@@ -3,6 +3,7 @@
 from prometheus_client import CollectorRegistry, Gauge
 
 from shared.processor_status import ProcessorState, statuses
+from shared.redis_keys import ShardKeys
 from shared.stream_status import ConsumerStatus
 from stream_processor.outages import Outages
 from stream_processor.trial_gate import TrialGate
@@ -32,8 +33,20 @@ def test_a_processor_waits_for_as_long_as_one_of_its_loops_does() -> None:
     outages.end("audit", "postgresql")
     assert outages.state is ProcessorState.RUNNING
     assert "hunter2" not in outages.last_error
-    outages.halt(ValueError("no"))
-    assert (outages.state, outages.last_error) == (ProcessorState.HALTED, "ValueError: no")
+
+
+def test_a_processor_stands_still_for_as_long_as_one_of_its_loops_does() -> None:
+    outages = Outages(Gauge("g", "A gauge.", ["stream", "server"], registry=CollectorRegistry()))
+    first, second = ShardKeys(0).events, ShardKeys(1).events
+    outages.stand(first, ProcessorState.PAUSED, "for a while")
+    assert (outages.state, outages.held) == (ProcessorState.PAUSED, "for a while")
+    outages.stand(second, ProcessorState.HALTED, "postgresql://u:hunter2@h/d\nis another's")
+    assert outages.state is ProcessorState.HALTED
+    assert outages.held.endswith("is another's; for a while")
+    assert "hunter2" not in outages.held
+    outages.go_on(second)
+    outages.go_on(first)
+    assert (outages.state, outages.held) == (ProcessorState.RUNNING, "")
 
 
 def test_while_an_event_is_tried_nothing_else_is_prepared() -> None:

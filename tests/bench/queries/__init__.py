@@ -1,0 +1,1 @@
+"""What answers cost: `python -m tests.bench.queries` stores a history and asks about it. See `--help`."""

@@ -1,0 +1,165 @@
+"""The questions, asked over real HTTP of the real analytics API, a process of its own."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from statistics import median, quantiles
+
+import httpx2
+import psycopg
+
+from deploy.embedded.local_address import free_port
+from shared.api_keys import Scope
+from shared.key_store import create_key
+from tests.bench.queries.history import CLIENTS, DAYS, TYPES
+from tests.gateway_process import ServiceProcess
+from tests.waiting import eventually
+
+_SECRET = "the pepper of the benchmarks"
+_WARM_UP = 20
+_COUNTS = "/api/v1/analytics/events-by-type"
+_PROCESSING = "/api/v1/analytics/processing-metrics"
+_EVENTS = "/api/v1/events"
+_LOGS = "/api/v1/audit/logs"
+
+
+@dataclass(frozen=True)
+class Question:
+    """One call, what it must not take longer than, and the plain query over events that it saves."""
+
+    name: str
+    path: str
+    parameters: Mapping[str, str]
+    target_ms: float | None = None
+    plain_sql: str = ""
+    reads: str = ""
+    """The client whose key asks; an admin's asks for all."""
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What a question took, in ms; ``refused`` tells why it could not be asked."""
+
+    question: Question
+    p50_ms: float = 0.0
+    p95_ms: float = 0.0
+    answer_bytes: int = 0
+    plain_ms: float | None = None
+    refused: str = ""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """All answers on one size of history."""
+
+    events: int
+    loading_seconds: float
+    versions: Mapping[str, str]
+    answers: list[Answered] = field(default_factory=list)
+
+
+def ask_all(database_url: str, redis_url: str, folder: Path, end_us: int, runs: int) -> list[Answered]:
+    """Start the API, ask every question ``runs`` times, warm. Blocking."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE")  # as autovacuum would have done long ago
+    port = free_port()
+    environment = {
+        "DATABASE_URL": database_url, "REDIS_URL": redis_url, "SECRET_KEY": _SECRET, "WEIR_ANALYTICS_PORT": str(port),
+        "WEIR_LOG_LEVEL": "warning",
+    }  # fmt: skip
+    keys = {client: asyncio.run(_make_key(database_url, client)) for client in ("", CLIENTS[0])}
+    api = ServiceProcess(["analytics", "run"], folder, environment)
+    try:
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=120) as http:
+            eventually(lambda: _is_ready(http), within_seconds=30, what="the analytics API ready")
+            return [_ask(http, keys[one.reads], one, database_url, runs) for one in questions(end_us)]
+    finally:
+        api.stop()
+
+
+def questions(end_us: int) -> list[Question]:
+    """What is asked; ranges end with the history."""
+    end = datetime.fromtimestamp(end_us / 1e6, UTC)
+
+    def last(days: float) -> dict[str, str]:
+        return {"from": (end - timedelta(days=days)).isoformat(), "to": end.isoformat()}
+
+    def plain(select: str, days: int) -> str:
+        start = end - timedelta(days=days)
+        return (
+            f"SELECT {select}, count(*) FROM events WHERE occurred_at >= '{start}' AND occurred_at < '{end}' GROUP BY 1"
+        )
+
+    client, all_days, month = CLIENTS[0], last(DAYS), last(30)
+    hourly = {**month, "interval": "hour"}
+    of_type = {**all_days, "event_type": TYPES[7], "limit": "50"}
+    in_kathmandu = {**all_days, "interval": "day", "tz": "Asia/Kathmandu", "group_by": "none"}
+    # Needs the API to know count_unique; until it does, the table says so.
+    unique_users = {**last(1), "client_id": client, "count_unique": "payload.user_id"}
+    latencies = (
+        "SELECT count(*), percentile_disc(ARRAY[.5, .95, .99]) WITHIN GROUP (ORDER BY stored_at - received_at) "
+        f"FROM events WHERE occurred_at >= '{end - timedelta(days=7)}' AND occurred_at < '{end}'"
+    )
+    return [
+        Question("events-by-type, 90 days", _COUNTS, all_days, 25, plain("event_type", DAYS)),
+        Question("the same, one client's key", _COUNTS, all_days, 25, reads=client),
+        Question(
+            "hourly series, 30 days", _COUNTS, {**hourly, "group_by": "none"}, 25,
+            plain("date_trunc('hour', occurred_at)", 30),
+        ),
+        Question("the same, one type", _COUNTS, {**hourly, "event_type": TYPES[3]}, 25),
+        Question("the same, each of 40 types", _COUNTS, hourly),
+        Question("daily series in Kathmandu, 90 days", _COUNTS, in_kathmandu),
+        Question("10 types of 30 days, compared", _COUNTS, {**month, "top": "10", "compare": "previous"}),
+        Question("processing metrics, 7 days", _PROCESSING, last(7), 25, latencies),
+        Question("the same, by type", _PROCESSING, {**last(7), "group_by": "event_type"}),
+        Question("50 events of a type", _EVENTS, of_type, 15),
+        Question("the same, one client's key", _EVENTS, of_type, 15, reads=client),
+        Question("50 calls of a client", _LOGS, {**all_days, "client_id": client, "limit": "50"}, 15),
+        Question("50 failed calls of all", _LOGS, {**all_days, "endpoint": "failed", "limit": "50"}, 15),
+        Question("unique users of a client, 1 day", _COUNTS, unique_users, 300),
+    ]  # fmt: skip
+
+
+def _ask(http: httpx2.Client, key: str, question: Question, database_url: str, runs: int) -> Answered:
+    took_ms = []
+    for number in range(_WARM_UP + runs):
+        began = time.perf_counter()
+        answer = http.get(question.path, params=dict(question.parameters), headers={"X-API-Key": key})
+        if number >= _WARM_UP:
+            took_ms.append((time.perf_counter() - began) * 1000)
+        if answer.status_code == 422:
+            return Answered(question, refused=f"not asked: {answer.json()['detail']}")
+        assert answer.status_code == 200, answer.text
+    plain_ms = _plain_ms(database_url, question.plain_sql) if question.plain_sql else None
+    return Answered(question, median(took_ms), quantiles(took_ms, n=20)[-1], len(answer.content), plain_ms)
+
+
+def _plain_ms(database_url: str, query: str) -> float:
+    """The middle of three runs, with the settings that the server has."""
+    took_ms = []
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        for _ in range(3):
+            began = time.perf_counter()
+            connection.execute(query.encode()).fetchall()
+            took_ms.append((time.perf_counter() - began) * 1000)
+    return median(took_ms)
+
+
+def _is_ready(http: httpx2.Client) -> bool:
+    try:
+        return http.get("/readyz").status_code == 200
+    except httpx2.TransportError:
+        return False
+
+
+async def _make_key(database_url: str, client_id: str) -> str:
+    scopes = frozenset((Scope.READ if client_id else Scope.ADMIN,))
+    async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+        _, key = await create_key(
+            connection, _SECRET.encode(), client_id=client_id or "operators", name="bench", scopes=scopes, rate_limit=0
+        )
+        return key
