@@ -1,0 +1,115 @@
+"""One port for everything: nginx with the shipped configuration before a real gateway, analytics API and processor."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+import pytest
+from websockets.sync.client import connect
+
+from shared.api_keys import Scope
+from tests.analytics_process import running_analytics
+from tests.front_door import FrontDoor, running_front_door
+from tests.gateway_process import (
+    BATCH,
+    INGEST,
+    KEYS,
+    GatewayUnderTest,
+    new_event,
+    refusal,
+    running_gateway,
+    running_processor,
+)
+from tests.live_tail import TailViewing
+from tests.pipeline import rows
+from tests.waiting import eventually
+
+TRUST = {"WEIR_TRUSTED_PROXIES": "127.0.0.1"}
+
+
+@dataclass
+class House:
+    """What stands behind the door, and a client before it."""
+
+    door: FrontDoor
+    gateway: GatewayUnderTest
+    http: httpx2.Client
+    reader: str
+
+    def post(self, path: str, body: Any, **headers: str) -> httpx2.Response:
+        return self.http.post(path, json=body, headers={"X-API-Key": self.gateway.key, **headers})
+
+    def read(self, path: str) -> httpx2.Response:
+        return self.http.get(path, headers={"X-API-Key": self.reader})
+
+
+@pytest.fixture
+def house(tmp_path_factory: pytest.TempPathFactory, database_url: str, redis_url: str) -> Iterator[House]:
+    folder = tmp_path_factory.mktemp("house")
+    with (
+        running_gateway(folder, database_url, redis_url, **TRUST) as gateway,
+        running_analytics(folder, database_url, redis_url, **TRUST) as analytics,
+        running_processor(folder, database_url, redis_url),
+        running_front_door(folder, gateway.port, analytics.port) as door,
+        httpx2.Client(base_url=door.address, verify=door.trust, timeout=60) as http,
+    ):
+        yield House(door, gateway, http, analytics.make_key("acme", Scope.READ))
+
+
+def test_every_call_reaches_the_service_it_is_for(house: House) -> None:
+    assert house.post(INGEST, new_event(event_id="one/1")).status_code == 202
+    stored = house.post(BATCH, {"events": [new_event(event_id="two"), new_event()]}, Prefer="wait=30")
+    assert stored.status_code in (200, 201), stored.text
+    eventually(lambda: house.read("/api/v1/events/one%2F1").status_code == 200, within_seconds=30)
+    assert len(house.read("/api/v1/events").json()["events"]) == 3
+    assert house.http.get(KEYS, headers={"X-API-Key": house.gateway.admin}).status_code == 200
+    assert house.read("/api/v1/analytics/queue-status").status_code == 200
+    assert refusal(house.post("/api/v1/failed-events/replay", {})) == (403, "forbidden")
+    assert refusal(house.http.get("/api/v1/audit/logs")) == (401, "unauthorized")
+
+    assert "<html" in house.http.get("/dashboard").text
+    assert "/gateway/openapi.json" in house.http.get("/gateway/docs").text
+    assert INGEST in house.http.get("/gateway/openapi.json").json()["paths"]
+    assert "/api/v1/analytics/query" in house.http.get("/openapi.json").json()["paths"]
+    assert house.http.get("/gateway/readyz").status_code == house.http.get("/readyz").status_code == 200
+    for path in ("/metrics", "/gateway/metrics", "/%6detrics", "//metrics"):
+        assert house.http.get(path).status_code == 404, path
+
+
+def test_what_flows_is_told_at_once(house: House) -> None:
+    credentials = {"X-API-Key": house.reader}
+    with connect(
+        f"wss://127.0.0.1:{house.door.port}/api/v1/ws/metrics",
+        additional_headers=credentials, ssl=house.door.trust, open_timeout=30,
+    ) as socket:  # fmt: skip
+        socket.send(json.dumps({"type": "subscribe"}))
+        assert "lag" in json.loads(socket.recv(timeout=30))
+    with house.http.stream("GET", "/api/v1/live/events", headers=credentials) as answer:
+        assert answer.status_code == 200
+        house.post(INGEST, new_event(event_id="seen"))
+        name, _, data = TailViewing(answer).next()
+        assert (name, data["event_id"]) == ("event", "seen")
+
+
+def test_the_door_refuses_what_the_services_would(house: House) -> None:
+    too_large = house.post(INGEST, {"payload": "x" * 5_242_880})
+    assert refusal(too_large) == (413, "too-large")
+    head = house.http.get("/readyz", headers={"X-Long": "x" * 20_000})
+    assert refusal(head) == (431, "headers-too-large")
+
+
+def test_audit_shows_the_address_the_door_saw_and_none_that_is_claimed(house: House, database_url: str) -> None:
+    claimed = {"X-Forwarded-For": "203.0.113.9", "Forwarded": "for=203.0.113.9", "X-API-Key": house.gateway.key}
+    elsewhere = {"local_address": "127.0.0.2"}  # not what the services trust: an address of a client
+    wanted = "SELECT address FROM audit_logs WHERE request_id = %s"
+    doors = {house.door.address: house.door.trust, f"http://127.0.0.1:{house.gateway.port}": True}
+    for address, verify in doors.items():
+        transport = httpx2.HTTPTransport(verify=verify, **elsewhere)
+        with httpx2.Client(base_url=address, transport=transport, timeout=60) as http:
+            answer = http.post(INGEST, json=new_event(), headers=claimed)
+            assert answer.status_code == 202
+            call = answer.headers["x-request-id"]
+        found = eventually(lambda call=call: rows(database_url, wanted, call), within_seconds=30)
+        assert found == [("127.0.0.2",)], address
