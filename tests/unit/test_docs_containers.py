@@ -56,8 +56,9 @@ def test_kustomize_finds_every_file_and_leaves_none_out(folder: Path) -> None:
 def test_the_manifests_are_valid() -> None:
     files = [BASE / name for name in resources(BASE)] + [EXAMPLE / "namespace.yaml"]
     done = subprocess.run(
-        [Path(sys.executable).with_name("kubernetes-validate"), "--strict", *files], capture_output=True, text=True
-    )
+        [Path(sys.executable).with_name("kubernetes-validate"), "--strict", *files],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     unknown = set(re.findall(r"schema for kind (\w+)", done.stdout + done.stderr))
     assert unknown <= {"ServiceMonitor", "PodMonitor", "ScaledObject"}
