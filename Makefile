@@ -7,6 +7,7 @@ UV ?= uv
 BIN := .venv/bin
 COMPOSE := $(wildcard compose.yaml deploy/docker/compose.yaml)
 DOCKERFILES := $(wildcard deploy/docker/Dockerfile*)
+PROMTOOL := $(shell command -v promtool)
 DOC_TESTS := $(wildcard tests/unit/test_docs*.py)
 # Written without an index's address or a path of the machine that made them; with the hashes of all files of a
 # version, for all Python versions, so one lock serves everywhere. The build tool is locked with the rest.
@@ -26,7 +27,7 @@ up: setup ## start everything on embedded servers; ARGS="--processors 2 …" goe
 test: setup-dev ## run the tests on real servers; ARGS="-k keys --backend=docker …" goes to pytest
 	@exec $(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
-check: setup-dev ## format, lint, strict types, import rules, documentation, container files
+check: setup-dev ## format, lint, strict types, import rules, documentation, container files, alert rules
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -34,6 +35,8 @@ check: setup-dev ## format, lint, strict types, import rules, documentation, con
 	$(if $(DOC_TESTS),$(BIN)/python -m pytest -q $(DOC_TESTS))
 	$(if $(COMPOSE),$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec $(COMPOSE))
 	$(if $(DOCKERFILES),$(BIN)/hadolint $(DOCKERFILES))
+	$(if $(PROMTOOL),$(PROMTOOL) check config deploy/prometheus/prometheus.yml deploy/prometheus/local.yml)
+	$(if $(PROMTOOL),$(PROMTOOL) test rules deploy/prometheus/alerts.test.yml)
 
 faults: setup-dev ## hurt everything while events flow, and look what was kept; ARGS="--seed 7 --events 1000000 --faults 200"
 	@exec $(BIN)/python -m tests.faults $(ARGS)

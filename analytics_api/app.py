@@ -16,7 +16,6 @@ from analytics_api.event_routes import event_routes
 from analytics_api.event_trace import EventTraces
 from analytics_api.health import Health, health_routes
 from analytics_api.live.live import Live, LiveLimits
-from analytics_api.measured import measured
 from analytics_api.metrics import AnalyticsMetrics
 from analytics_api.processing_routes import processing_routes
 from analytics_api.queries.export_routes import export_routes
@@ -25,12 +24,15 @@ from analytics_api.queries.query_routes import query_routes
 from analytics_api.queries.sequence_routes import sequence_routes
 from analytics_api.queue_routes import queue_routes
 from analytics_api.reader import Reader
+from analytics_api.store_facts import StoreFacts
 from shared.access import AccessConfig, AccessLayer
 from shared.answers import AsgiApp
 from shared.home_page import HOME_PATH, home_routes
 from shared.key_ring import KeyRing
+from shared.measured import measured
 from shared.openapi_access import documented
 from shared.problem_handlers import install_problem_handlers
+from shared.process_metrics import PoolMetrics
 
 PUBLIC_PATHS: Final = frozenset((HOME_PATH, "/healthz", "/readyz", "/api/v1/health", "/metrics")) | dashboard.PATHS
 
@@ -53,6 +55,7 @@ def build_app(
     ``configure=analytics_api.reader.configure_reader(config.statement_timeout_ms)``, of the reader role.
     """
     metrics = AnalyticsMetrics()
+    metrics.registry.register(PoolMetrics(pool))
     reader = Reader(pool, config.statement_timeout_ms)
     lookup = EventLookup(reader, EventTraces(client, config.shards))
     register_any_path()
@@ -73,7 +76,9 @@ def build_app(
     app.include_router(audit_routes(reader))
     live = live or Live(reader, client, client, config.shards, key_ring, LiveLimits())
     app.include_router(live.routes())
-    app.include_router(health_routes(Health(pool, client, config.shards), metrics, config.instance))
+    app.include_router(
+        health_routes(Health(pool, client), StoreFacts(pool, client, config.shards, metrics), metrics, config.instance)
+    )
     app.include_router(dashboard.dashboard_routes(config.gateway_port))
     app.include_router(home_routes("/dashboard"))
     app.openapi = documented(app, PUBLIC_PATHS, {}, "invalid-query", ["query-timeout"])  # type: ignore[method-assign]  # FastAPI's documented way
@@ -87,4 +92,4 @@ def build_app(
         audit_backlog_limit=config.backlog_limit_records,
         strangers=config.strangers,
     )
-    return measured(AccessLayer(app, access, key_ring, client), metrics)
+    return measured(AccessLayer(app, access, key_ring, client), metrics.count_request)

@@ -23,10 +23,10 @@ class AnalyticsConfig:
     """A page of events ends early, with a cursor, once its payloads come to this."""
     max_rows: int = 100_000
     """Most rows of one answer of counts."""
-    gateway_port: int = 8000
-    """Where the dashboard tells people to post a first event; on the host that they see the page on."""
     max_picked_events: int = 2_000_000
     """Most events that a funnel or retention may look at one by one."""
     max_exports: int = 3
     """Exports at a time in this process; each holds a connection of the pool."""
     max_exports_of_key: int = 2
+    gateway_port: int = 8000
+    """Where the dashboard tells people to post a first event; on the host that they see the page on."""

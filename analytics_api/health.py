@@ -13,10 +13,10 @@ from starlette.responses import PlainTextResponse
 
 from analytics_api.json_answer import json_answer
 from analytics_api.metrics import AnalyticsMetrics
+from analytics_api.store_facts import StoreFacts
 from shared.deadline import within
 from shared.openapi_access import HEALTH_ANSWERS
 from shared.sql_files import load_sql
-from shared.stream_status import read_stream_status_async
 
 _TIMEOUT_SECONDS: Final = 1.5
 
@@ -24,10 +24,9 @@ _TIMEOUT_SECONDS: Final = 1.5
 class Health:
     """Looks at the servers, each look under a deadline; never raises."""
 
-    def __init__(self, pool: AsyncConnectionPool[Any], client: "redis.asyncio.Redis", shards: int) -> None:
+    def __init__(self, pool: AsyncConnectionPool[Any], client: "redis.asyncio.Redis") -> None:
         self._pool = pool
         self._client = client
-        self._shards = shards
 
     async def redis(self) -> str:
         """``ok``, or what is wrong."""
@@ -51,17 +50,8 @@ class Health:
         async with self._pool.connection(timeout=_TIMEOUT_SECONDS) as connection:
             await connection.execute(load_sql("analytics_api", "check_schema"))
 
-    async def show_streams(self, metrics: AnalyticsMetrics) -> None:
-        """Set the gauges that are read from Redis."""
-        try:
-            streams = await asyncio.wait_for(read_stream_status_async(self._client, self._shards), _TIMEOUT_SECONDS)
-        except (RedisError, OSError, TimeoutError):
-            streams = []
-        metrics.redis_up.set(bool(streams))
-        metrics.show_streams(streams)
 
-
-def health_routes(health: Health, metrics: AnalyticsMetrics, instance: str) -> APIRouter:
+def health_routes(health: Health, facts: StoreFacts, metrics: AnalyticsMetrics, instance: str) -> APIRouter:
     """``/healthz`` (the process), ``/readyz`` and ``/api/v1/health`` (what it needs), ``/metrics``."""
     router = APIRouter(tags=["health"])
 
@@ -95,8 +85,8 @@ def health_routes(health: Health, metrics: AnalyticsMetrics, instance: str) -> A
 
     @router.get("/metrics", response_class=PlainTextResponse)
     async def prometheus() -> Response:
-        """Metrics of this process, and of the streams, in Prometheus' text format."""
-        await health.show_streams(metrics)
+        """Metrics of this process, of the streams and of the stores, in Prometheus' text format."""
+        await facts.show()
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     return router

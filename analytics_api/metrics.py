@@ -1,67 +1,70 @@
-"""The analytics API's metrics: every one with its unit, meaning, and what to do when it looks bad."""
+"""The analytics API's metrics, as ``shared/metric_definitions.py`` defines them."""
 
-from collections.abc import Iterable
-from typing import Final
+from collections import Counter
+from collections.abc import Iterable, Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-
+from shared import metric_definitions as definitions
+from shared.measured import UNMATCHED
+from shared.process_metrics import process_registry
+from shared.processor_status import ProcessorState
+from shared.reconcile_note import ReconcileNote
 from shared.stream_status import StreamStatus
-
-_STREAM_LABELS: Final = ("stream", "shard")
 
 
 class AnalyticsMetrics:
-    """The metrics of one process, on a registry of its own."""
+    """The metrics of one process, on a registry of its own, and what it sees of the streams and the stores."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self.requests = Counter(
-            "weir_analytics_requests_total",
-            "Requests answered, by method, route and status. Many 504: questions too wide; many 503: see the servers.",
-            ["method", "route", "status"],
-            registry=self.registry,
+        registry = self.registry = process_registry("analytics")
+        self.requests = definitions.ANALYTICS_REQUESTS.counter(registry)
+        self.requests.labels("GET", UNMATCHED, 503)  # there from the start, so that the first one is an increase
+        self.request_seconds = definitions.ANALYTICS_REQUEST_SECONDS.histogram(registry)
+        self.redis_up = definitions.ANALYTICS_REDIS_UP.gauge(registry)
+        self.postgresql_up = definitions.ANALYTICS_POSTGRESQL_UP.gauge(registry)
+        self._streams = tuple(
+            definition.gauge(registry)
+            for definition in (
+                definitions.STREAM_LENGTH,
+                definitions.STREAM_LAG,
+                definitions.STREAM_PENDING,
+                definitions.STREAM_OLDEST_AGE,
+            )
         )
-        self.request_seconds = Histogram(
-            "weir_analytics_request_duration_seconds",
-            "Time from a request's head to its answer's end, by route. High: PostgreSQL is slow, or ranges are wide.",
-            ["route"],
-            buckets=(0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
-            registry=self.registry,
-        )
-        self.redis_up = Gauge(
-            "weir_analytics_redis_up", "1 when Redis answered this scrape; 0: see Redis.", registry=self.registry
-        )
-        self._length = Gauge(
-            "weir_stream_length_events",
-            "Events in a stream, not settled. Rising: processors do not keep up; add some, or see PostgreSQL.",
-            _STREAM_LABELS,
-            registry=self.registry,
-        )
-        self._lag = Gauge(
-            "weir_stream_lag_events",
-            "Events not delivered to a processor yet. Rising: no processor runs, or too few.",
-            _STREAM_LABELS,
-            registry=self.registry,
-        )
-        self._pending = Gauge(
-            "weir_stream_pending_events",
-            "Events delivered and not settled. Steady while lag rises: a processor hangs, or PostgreSQL is away.",
-            _STREAM_LABELS,
-            registry=self.registry,
-        )
-        self._oldest_age = Gauge(
-            "weir_stream_oldest_age_seconds",
-            "Age of the oldest event not settled; 0 when there is none. Rising: as for length.",
-            _STREAM_LABELS,
-            registry=self.registry,
-        )
+        self._processors = definitions.PROCESSORS.gauge(registry)
+        self._partitions_ahead = definitions.PARTITIONS_AHEAD.gauge(registry)
+        self._reconciled_at = definitions.RECONCILE_LAST_RUN.gauge(registry)
+        self._differences = definitions.RECONCILE_DIFFERENCES.gauge(registry)
+
+    def count_request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count an answered request."""
+        self.requests.labels(method, route, status).inc()
+        self.request_seconds.labels(route).observe(seconds)
 
     def show_streams(self, streams: Iterable[StreamStatus]) -> None:
         """Set the stream gauges. Without streams they vanish: an old number would look like a present one."""
-        gauges = (self._length, self._lag, self._pending, self._oldest_age)
-        for gauge in gauges:
+        for gauge in self._streams:
             gauge.clear()
         for stream in streams:
             numbers = (stream.length, stream.lag, stream.pending, stream.oldest_age_seconds)
-            for gauge, number in zip(gauges, numbers, strict=True):
+            for gauge, number in zip(self._streams, numbers, strict=True):
                 gauge.labels(stream.name, stream.shard).set(number)
+
+    def show_processors(self, states: Iterable[str] | None) -> None:
+        """Set how many processors are in each state; None, when nobody knows, makes them vanish."""
+        self._processors.clear()
+        if states is not None:
+            counts = Counter(states)
+            for state in ProcessorState:
+                self._processors.labels(state.value).set(counts[state.value])
+
+    def show_reconciliation(self, note: ReconcileNote | None) -> None:
+        """Set what the last run of ``weir reconcile`` found; None if there was none."""
+        self._reconciled_at.set(note.at if note else 0)
+        self._differences.set(note.differences if note else 0)
+
+    def show_partitions(self, ahead_days: Mapping[str, int] | None) -> None:
+        """Set the days that are ready in each table, and whether PostgreSQL told them at all."""
+        self.postgresql_up.set(ahead_days is not None)
+        self._partitions_ahead.clear()
+        for table, days in (ahead_days or {}).items():
+            self._partitions_ahead.labels(table).set(days)

@@ -15,9 +15,10 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from ingest_gateway.config import GatewayConfig
 from ingest_gateway.failed_event_routes import failed_event_routes
 from ingest_gateway.health import health_routes
-from ingest_gateway.ingest import PATHS, IngestEndpoint
+from ingest_gateway.ingest import IngestEndpoint
+from ingest_gateway.ingest_paths import PATHS
 from ingest_gateway.key_routes import key_routes
-from ingest_gateway.metrics import GatewayMetrics
+from ingest_gateway.metrics import GatewayMetrics, register_state
 from ingest_gateway.openapi import ingest_paths
 from ingest_gateway.publisher import Publisher
 from ingest_gateway.redis_memory import RedisMemory
@@ -26,6 +27,7 @@ from shared.access import AccessConfig, AccessLayer
 from shared.answers import AsgiApp, Receive, Scope, Send
 from shared.home_page import HOME_PATH, home_routes
 from shared.key_ring import KeyRing
+from shared.measured import measured
 from shared.openapi_access import documented
 from shared.problem_handlers import install_problem_handlers
 
@@ -46,6 +48,7 @@ def build_app(
     metrics = GatewayMetrics()
     memory = RedisMemory(client, config.backlog_limit_bytes)
     publishers = [Publisher(client, config, shard, memory) for shard in range(config.shards)]
+    register_state(metrics, config, pool, memory, publishers)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -74,8 +77,11 @@ def build_app(
         body_timeout_seconds=config.body_timeout_seconds, audit_backlog_limit=config.backlog_limit_records,
         strangers=config.strangers,
     )  # fmt: skip
-    behind_access = AccessLayer(control, access, key_ring, client)
-    ingest = IngestEndpoint(config, key_ring, publishers, StorageWait(client), metrics, behind_access.strangers)
+    access_layer = AccessLayer(control, access, key_ring, client)
+    ingest = IngestEndpoint(config, key_ring, publishers, StorageWait(client), metrics, access_layer.strangers)
+    behind_access = measured(
+        access_layer, lambda method, route, status, seconds: metrics.count_request(route, status, seconds)
+    )
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] in PATHS:

@@ -14,6 +14,7 @@ from ingest_gateway.answers import batch_answer, single_answer
 from ingest_gateway.body import read_body
 from ingest_gateway.config import GatewayConfig
 from ingest_gateway.envelope import DecodedEvents, EventDecoder
+from ingest_gateway.ingest_paths import SINGLE
 from ingest_gateway.metrics import GatewayMetrics
 from ingest_gateway.preferences import read_preferences
 from ingest_gateway.publisher import BACKLOG_FULL, FULL_RETRY_SECONDS, LIMITED, Published, Publisher, PublishRequest
@@ -30,10 +31,6 @@ from shared.redis_keys import shard_of
 from shared.request_facts import RequestFacts, audit_shard, read_facts
 from shared.strangers import Strangers
 from shared.stream_entry import encode_events, encode_head
-
-SINGLE: Final = "/api/v1/events/ingest"
-BATCH: Final = "/api/v1/events/batch"
-PATHS: Final = frozenset((SINGLE, BATCH))
 
 _JSON: Final = (b"application/json", b"")
 _LINES: Final = (b"application/x-ndjson", b"application/ndjson")
@@ -119,6 +116,8 @@ class IngestEndpoint:
         else:
             decode = self._decoder.decode_lines if call.facts.content_type in _LINES else self._decoder.decode_batch
             decoded = decode(body)
+            if decoded.faults:
+                self._metrics.rejected += len(decoded.faults)
             if not preferences.lenient:
                 decoded.refuse_faults()
         shard = shard_of(api_key.client_id, self._config.shards)
@@ -174,6 +173,7 @@ class IngestEndpoint:
         limit, seconds = self._limit(api_key), self._config.window_seconds
         call.headers = rate_limit_headers(limit, seconds, result.remaining, result.reset_us)
         if result.outcome == LIMITED:
+            self._metrics.limited += 1
             raise _Recorded(limited(limit, seconds, result.reset_us))
         if result.outcome == BACKLOG_FULL:
             detail = (
@@ -191,6 +191,7 @@ class IngestEndpoint:
                 problem = await self._record(call, problem)
             except Problem as unavailable:
                 problem = unavailable
+        self._metrics.refused[problem.type] += 1
         self._count(call, problem.status)
         for message in problem_messages(problem, call.facts.request_id, call.headers):
             await send(message)

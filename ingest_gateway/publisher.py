@@ -5,6 +5,7 @@ new events and one with the audit records. Either a request's part of it happene
 """
 
 import asyncio
+import time
 from collections import deque
 from dataclasses import dataclass, field
 from logging import ERROR, WARNING
@@ -18,6 +19,7 @@ from redis.exceptions import OutOfMemoryError
 
 from ingest_gateway.config import GatewayConfig
 from ingest_gateway.durability import UnconfirmedError, check_confirmed, confirmation
+from ingest_gateway.publish_calls import PublishCalls
 from ingest_gateway.redis_memory import RedisMemory
 from shared.audit_record import encode_record
 from shared.audit_trail import audit_full
@@ -125,6 +127,7 @@ class Publisher:
         self._waiting: deque[_Waiting] = deque()
         self._waiting_bytes = 0
         self._caller: asyncio.Task[None] | None = None
+        self.calls = PublishCalls()
 
     async def publish(self, request: PublishRequest) -> Published:
         """Publish the request with whatever else waits. Blocks for up to two calls' time-outs.
@@ -141,6 +144,11 @@ class Publisher:
         if self._caller is None:
             self._caller = asyncio.create_task(self._call_while_waiting())
         return await waiting.done
+
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """Requests that wait for the next call, and the bytes of their events."""
+        return len(self._waiting), self._waiting_bytes
 
     async def drain(self) -> None:
         """Wait until nothing waits or is in flight."""
@@ -173,13 +181,16 @@ class Publisher:
             keys.events.stream, keys.events.totals, keys.audit.stream, keys.audit.totals, keys.ids, keys.ids_before,
             keys.accepted,
         ]  # fmt: skip
+        started = time.perf_counter()
         try:
             arguments = _arguments(taken, names, keys)
             reply = self._decoder.decode(await self._run(names, *arguments))
             pairs = list(zip(taken, reply.results, strict=True))
         except Exception as error:  # noqa: BLE001  whatever it is, nobody may be left waiting
+            self.calls.failed += 1
             self._fail(taken, error)
             return
+        self.calls.done(sum(len(waiting.request.ids) for waiting in taken), started)
         entry_seq = reply.results[-1].last
         for waiting, result in pairs:
             if waiting.done.done():  # its client may be gone

@@ -21,6 +21,9 @@ class RedisMemory:
         self._redis = client
         self._limit_bytes = limit_bytes
         self.is_full = False
+        self.is_reachable = False
+        self.used_bytes = self.max_bytes = 0
+        self.limit_bytes = limit_bytes
 
     async def watch(self) -> None:
         """Look once a second, until cancelled. While Redis is away, what was seen last stands."""
@@ -28,14 +31,17 @@ class RedisMemory:
             try:
                 await self.look()
             except (RedisError, OSError) as error:
+                self.is_reachable = False
                 log.debug("redis.memory_unknown", error=type(error).__name__)
             await asyncio.sleep(_INTERVAL_SECONDS)
 
     async def look(self) -> None:
         """One look. Raises redis.RedisError."""
         told: dict[str, Any] = await self._redis.info("memory")
-        limit_bytes = self._limit_bytes or int(int(told.get("maxmemory", 0)) * _SHARE_OF_MAXMEMORY)
-        used_bytes = int(told["used_memory"])
+        self.is_reachable = True
+        self.max_bytes = int(told.get("maxmemory", 0))
+        limit_bytes = self.limit_bytes = self._limit_bytes or int(self.max_bytes * _SHARE_OF_MAXMEMORY)
+        used_bytes = self.used_bytes = int(told["used_memory"])
         is_full = bool(limit_bytes) and used_bytes >= limit_bytes
         if is_full != self.is_full:
             log.warning(

@@ -84,6 +84,11 @@ class ShardKeys:
         return f"weir:{{{self.shard}}}:processor:{consumer}"
 
     @property
+    def reconcile(self) -> str:
+        """Hash of what the last reconciliation found; expires by itself. Of the first shard, for all."""
+        return f"weir:{{{self.shard}}}:reconcile"
+
+    @property
     def fleet_target(self) -> str:
         """Hash of how many processors there are to be; of the first shard."""
         return f"weir:{{{self.shard}}}:fleet"

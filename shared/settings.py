@@ -216,7 +216,8 @@ class Settings(BaseSettings):
     processor_metrics_host: str = setting("WEIR_PROCESSOR_METRICS_HOST", "127.0.0.1",
         "Address a processor serves its metrics on.")
     processor_metrics_port: int = setting("WEIR_PROCESSOR_METRICS_PORT", 0,
-        "Port a processor serves its metrics on; 0 is none, as several processors share a machine.", ge=0, le=65_535)
+        "Port a processor serves its metrics on; 0 is none; `weir up` counts up from it, or takes free ones.",
+        ge=0, le=65_535)
     enrichers: Enrichers = setting("WEIR_ENRICHERS", (),
         "Enrichers of your own, as comma separated `module:callable`, called in this order.",
         form="a comma separated list of module:callable, such as my_company.enrich:add_region")

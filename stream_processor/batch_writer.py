@@ -132,6 +132,8 @@ class BatchWriter:
 
     def _settle(self, stored: Stored) -> None:
         """Tell Redis, waiting for as long as it is away; after a stop they stay pending, and the fence knows them."""
+        if stored.additions is not None:
+            self._metrics.stored.count(stored.additions)
         backoff = Backoff(self._stop.wait)
         reach(CrashPoint.BEFORE_ACKNOWLEDGING)
         while True:

@@ -24,7 +24,7 @@ from psycopg import Connection
 from shared.errors import DataError
 from shared.failed_events import Reason
 from shared.stream_entry import Block, EventFrame, decode_blocks
-from stream_processor.entries import Failure, Failures, StreamEntry
+from stream_processor.entries import Failure, Failures, Prepared, StreamEntry
 from stream_processor.event_sink import EventSink, count_failed
 from stream_processor.failures import blob_of, failed_event, unreadable_entry
 from stream_processor.rollups import RollupAdditions
@@ -44,23 +44,29 @@ class CrashTrial:
         self._marks = marks
         self._gate = gate
 
-    def write(self, connection: Connection[Any], entry: StreamEntry) -> Failures:
+    def write(self, connection: Connection[Any], suspect: Prepared) -> Failures:
         """Write a fresh entry inside the open transaction; what failed. Raises psycopg.Error, redis.RedisError."""
+        entry = suspect.entries[0]
         with self._gate.trial():
             deaths = self._marks.begin(entry.entry_id)
             try:
-                failed = self._try_singly(connection, entry, deaths) if deaths else self._try_whole(connection, entry)
+                failed = (
+                    self._try_singly(connection, suspect, deaths) if deaths else self._try_whole(connection, suspect)
+                )
             finally:
                 self._marks.end(entry.entry_id)
         return {entry.entry_id: failed} if failed else {}
 
-    def _try_whole(self, connection: Connection[Any], entry: StreamEntry) -> list[Failure]:
+    def _try_whole(self, connection: Connection[Any], suspect: Prepared) -> list[Failure]:
+        entry = suspect.entries[0]
         self._marks.trying(entry.entry_id, WHOLE)
         prepared = self._sink.prepare([entry])
         failures = self._sink.write(connection, prepared, frozenset((entry.entry_id,)), isolate=True)
+        suspect.additions = prepared.additions
         return failures.get(entry.entry_id, []) + prepared.failures.get(entry.entry_id, [])
 
-    def _try_singly(self, connection: Connection[Any], entry: StreamEntry, deaths: Deaths) -> list[Failure]:
+    def _try_singly(self, connection: Connection[Any], suspect: Prepared, deaths: Deaths) -> list[Failure]:
+        entry = suspect.entries[0]
         additions = RollupAdditions()
         failed: list[Failure] = []
         try:
@@ -76,6 +82,7 @@ class CrashTrial:
             failed += self._sink.write_event(connection, entry, block.with_events([frame]), additions)
         count_failed(additions, failed)
         additions.write(connection)
+        suspect.additions = additions
         return failed
 
     def _decode(self, entry: StreamEntry, deaths: Deaths) -> list[tuple[int, Block, EventFrame]]:

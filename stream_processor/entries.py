@@ -11,6 +11,7 @@ from psycopg import Connection
 
 from shared.redis_keys import StreamKeys
 from stream_processor.copy_binary import signed
+from stream_processor.rollups import RollupAdditions
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,8 @@ class Prepared:
     rows: Any
     failures: Failures = field(default_factory=dict)
     """What could not even be decoded."""
+    additions: RollupAdditions | None = None
+    """What its last write has added to the rollups."""
     suspect: bool = False
     """One entry that may have killed processors: not prepared, and to be tried (``crash_trial``)."""
     since: float = field(default_factory=time.monotonic)

@@ -62,6 +62,7 @@ class EventSink:
             if entry_id in fresh:
                 count_failed(additions, found)
         additions.write(connection)
+        prepared.additions = additions
         return failures
 
     def write_event(

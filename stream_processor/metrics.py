@@ -1,58 +1,85 @@
-"""The processor's metrics: every one with its unit, meaning, and what to do when it looks bad."""
+"""The processor's metrics, as ``shared/metric_definitions.py`` defines them."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+import threading
+import time
+from collections.abc import Iterator
+from typing import Final
 
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
+
+from shared import metric_definitions as definitions
+from shared.process_metrics import process_registry
 from stream_processor.outages import Outages
+from stream_processor.rollups import RollupAdditions
+
+STREAMS: Final = ("events", "audit", "dead")
+SERVERS: Final = ("redis", "postgresql")
+STANDING: Final = ("halted", "paused")
 
 
 class ProcessorMetrics:
-    """The metrics of one processor process, on a registry of its own; ``stream`` is events, audit or dead."""
+    """The metrics of one processor process, on a registry of its own; ``stream`` is one of STREAMS."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self.settled = self._counter(
-            "weir_processor_events_settled_total", "Events (audit records, failed events) committed and acknowledged."
-        )
-        self.failed = self._counter(
-            "weir_processor_events_failed_total", "Events moved to the dead stream. Any: see weir failed list."
-        )
-        self.redelivered = self._counter(
-            "weir_processor_entries_redelivered_total",
-            "Entries that an earlier transaction had stored. Many: processors die or hang, or COMMITs lose replies.",
-        )
-        self.claimed = self._counter(
-            "weir_processor_entries_claimed_total",
-            "Entries taken over from another consumer. Many: processors die or hang, WEIR_CLAIM_IDLE_SECONDS is short.",
-        )
-        self.lost = self._counter(
-            "weir_processor_events_lost_total",
-            "Events that another hand deleted or trimmed. Any: see entries.lost in the log, and who trims.",
-        )
-        self.outage = self._gauge(
-            "weir_processor_outage", "1 while a server is away and the loop waits. See that server.", "server"
-        )
-        self.standing = self._gauge(
-            "weir_processor_standing",
-            "Loops that stand still, by stream and state: halted or paused. Any: see weir processors status.",
-            "state",
-        )
-        self.outages = Outages(self.outage, self.standing)
-        self.batch_seconds = self._histogram(
-            "weir_processor_batch_duration_seconds",
-            "Time to write one batch, up to COMMIT. High: PostgreSQL is slow; see its disk and locks.",
-            (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
-        )
-        self.batch_events = self._histogram(
-            "weir_processor_batch_events",
-            "Events a batch. Always at the limit: the processor is behind; add processors.",
-            (1, 10, 50, 100, 500, 1000, 2000, 5000, 10000, 20000),
-        )
+        registry = self.registry = process_registry("processor")
+        self.settled = definitions.PROCESSOR_SETTLED.counter(registry)
+        self.failed = definitions.PROCESSOR_FAILED.counter(registry)
+        self.retried = definitions.PROCESSOR_RETRIED.counter(registry)
+        self.retries = definitions.PROCESSOR_RETRIES.counter(registry)
+        self.redelivered = definitions.PROCESSOR_REDELIVERED.counter(registry)
+        self.claimed = definitions.PROCESSOR_CLAIMED.counter(registry)
+        self.lost = definitions.PROCESSOR_LOST.counter(registry)
+        self.outage = definitions.PROCESSOR_OUTAGE.gauge(registry)
+        self.standing = definitions.PROCESSOR_STANDING.gauge(registry)
+        self.outages = Outages(self.outage, self.standing, retries=self.retries)
+        self.batch_seconds = definitions.PROCESSOR_BATCH_SECONDS.histogram(registry)
+        self.batch_events = definitions.PROCESSOR_BATCH_EVENTS.histogram(registry)
+        self.upkeep_at = definitions.PROCESSOR_UPKEEP.gauge(registry)
+        self.stored = StoredEvents()
+        registry.register(self.stored)
+        self._show_zeros()
 
-    def _counter(self, name: str, about: str) -> Counter:
-        return Counter(name, about, ["stream"], registry=self.registry)
+    def _show_zeros(self) -> None:
+        """Let every series be there from the start: one that appears with its first failure shows no increase."""
+        by_stream = (self.settled, self.failed, self.redelivered, self.claimed, self.lost)
+        for stream in STREAMS:
+            for counter in by_stream:
+                counter.labels(stream)
+            self.batch_seconds.labels(stream)
+            self.batch_events.labels(stream)
+            for server in SERVERS:
+                self.outage.labels(stream, server)
+                self.retries.labels(stream, server)
+            for state in STANDING:
+                self.standing.labels(stream, state)
 
-    def _gauge(self, name: str, about: str, label: str) -> Gauge:
-        return Gauge(name, about, ["stream", label], registry=self.registry)
 
-    def _histogram(self, name: str, about: str, buckets: tuple[float, ...]) -> Histogram:
-        return Histogram(name, about, ["stream"], buckets=buckets, registry=self.registry)
+class StoredEvents(Collector):
+    """What became of events, counted a batch at a time after its COMMIT; safe for several threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._stored = self._duplicates = self._conflicting = 0
+        self._waits = definitions.PROCESSOR_RECEIPT_TO_STORED.distribution()
+
+    def count(self, additions: RollupAdditions) -> None:
+        """Count what a committed transaction has added to the rollups. Costs a step a request, not an event."""
+        now_us = time.time_ns() // 1000
+        with self._lock:
+            for counts in additions.intake.values():
+                self._stored += counts.stored
+                self._duplicates += max(counts.duplicates, 0)
+                self._conflicting += counts.conflicting
+            for (received_us, _, _), events in additions.waits.items():
+                self._waits.add(max(now_us - received_us, 0) / 1e6, events)
+
+    def collect(self) -> Iterator[Metric]:
+        """All of them, as Prometheus takes them."""
+        with self._lock:
+            yield definitions.PROCESSOR_STORED.counter_family(self._stored)
+            yield definitions.PROCESSOR_DUPLICATE.counter_family(self._duplicates)
+            yield definitions.PROCESSOR_CONFLICTING.counter_family(self._conflicting)
+            waits = definitions.PROCESSOR_RECEIPT_TO_STORED.histogram_family()
+            self._waits.add_to(waits)
+            yield waits

@@ -3,7 +3,7 @@
 import threading
 from typing import Final
 
-from prometheus_client import Gauge
+from prometheus_client import Counter, Gauge
 
 from shared.masking import mask_secrets
 from shared.processor_status import ProcessorState
@@ -20,9 +20,10 @@ _MAX_HELD: Final = 2000
 class Outages:
     """Told by every loop; safe for several threads."""
 
-    def __init__(self, gauge: Gauge, standing_gauge: Gauge | None = None) -> None:
+    def __init__(self, gauge: Gauge, standing_gauge: Gauge | None = None, *, retries: Counter | None = None) -> None:
         self._gauge = gauge
         self._standing_gauge = standing_gauge
+        self._retries = retries
         self._lock = threading.Lock()
         self._waiting: set[tuple[str, str]] = set()
         self.last_error = ""
@@ -33,6 +34,8 @@ class Outages:
         with self._lock:
             self._waiting.add((stream, server))
         self._gauge.labels(stream, server).set(1)
+        if self._retries is not None:
+            self._retries.labels(stream, server).inc()
         self.note(error)
 
     def end(self, stream: str, server: str) -> None:

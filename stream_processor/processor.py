@@ -46,6 +46,8 @@ class Processor:
         self._stop = threading.Event()
         self._stop_asked: SimpleQueue[None] = SimpleQueue()
         self.metrics = ProcessorMetrics()
+        if retries is not None:
+            retries.tell = self.metrics.retried.inc
         self._partitions = DayPartitions(connect)
         self._heartbeat = Heartbeat(make_redis(), config.consumer, self.metrics)
         self._maintenance = Maintenance(config.maintenance, connect)
@@ -100,7 +102,9 @@ class Processor:
         self._keep_up_shards(self._config.shards)
 
     def _keep_up_shards(self, shards: int) -> None:
-        Upkeep(shards, self._make_redis, self._connect, self._config.maintenance.policy.fence_days).run(self._stop)
+        fence_days = self._config.maintenance.policy.fence_days
+        upkeep = Upkeep(shards, self._make_redis, self._connect, fence_days)
+        upkeep.run(self._stop, self.metrics.upkeep_at.set_to_current_time)
 
     def _serve_beyond(self) -> None:
         def keep_up(shards: int) -> None:

@@ -40,6 +40,8 @@ class RetrySchedule:
         self._shards = shards
         self._connect = connect
         self._make_redis = make_redis
+        self.tell: Callable[[int], None] | None = None
+        """Told how many events each round has put back."""
 
     def run_round(self) -> float:
         """Put back what is due; how long to wait until the next time. Blocks; raises nothing for servers away."""
@@ -50,6 +52,8 @@ class RetrySchedule:
             return min(self._policy.interval_seconds, _AFTER_TROUBLE_SECONDS)
         if retried:
             log.info("retries.put_back", events=retried)
+            if self.tell is not None:
+                self.tell(retried)
         return self._policy.interval_seconds
 
     async def retry_due(self, now: datetime) -> int:

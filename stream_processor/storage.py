@@ -17,6 +17,7 @@ from stream_processor.entries import Failure, Failures, Prepared, Source, Stream
 from stream_processor.failure_decision import Decision, decide
 from stream_processor.failure_limit import FailureWindow
 from stream_processor.ownership import Ownership
+from stream_processor.rollups import RollupAdditions
 
 log = structlog.get_logger()
 
@@ -32,6 +33,8 @@ class Stored:
     parked: list[tuple[StreamEntry, list[Failure]]]
     redelivered: int
     """Entries that an earlier transaction had stored: nothing was written for them now."""
+    additions: RollupAdditions | None = None
+    """What the others added to the rollups, where the stream has any."""
 
 
 class _Strange(Exception):  # noqa: N818  # no error: it only rolls back
@@ -104,11 +107,12 @@ def _transaction(
     isolate: bool,
 ) -> Stored:
     stream = source.keys.stream
+    prepared.additions = None
     crcs = {entry.entry_id: entry.content_crc for entry in prepared.entries}
     with connection.transaction():
         fresh = _fence(connection, stream, crcs, ownership)
         if fresh and prepared.suspect and trial is not None:
-            failures = trial.write(connection, prepared.entries[0])
+            failures = trial.write(connection, prepared)
         else:
             failures = source.sink.write(connection, prepared, fresh, isolate=isolate) if fresh else {}
         for entry_id, found in prepared.failures.items():
@@ -131,6 +135,7 @@ def _transaction(
         [entry for entry in prepared.entries if entry.entry_id not in failures],
         [(entry, failures[entry.entry_id]) for entry in prepared.entries if entry.entry_id in failures],
         len(crcs) - len(fresh),
+        prepared.additions,
     )
 
 

@@ -37,11 +37,12 @@ class Upkeep:
         self._shards = [ShardKeys(shard) for shard in range(shards)]
         self._counts = [AcceptedCounts(self._redis, shard) for shard in range(shards)]
 
-    def run(self, stop: threading.Event) -> None:
-        """A round at every interval until stopped; a server that is away is waited for."""
+    def run(self, stop: threading.Event, done: Callable[[], None]) -> None:
+        """A round at every interval until stopped, each told to ``done``; a server that is away is waited for."""
         while not stop.wait(_INTERVAL_SECONDS):
             try:
-                self.round(time.time())
+                if self.round(time.time()):
+                    done()
             except (psycopg.Error, RedisError, OSError) as error:
                 log.warning("upkeep.put_off", error=f"{type(error).__name__}: {str(error).strip()}")
 

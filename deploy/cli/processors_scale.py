@@ -66,6 +66,7 @@ def supervise(
     from deploy.connections import sync_redis
     from deploy.endpoints import resolve_endpoints
     from deploy.fleet.fleet import log_folder
+    from deploy.fleet.metrics_targets import MetricsTargets
     from deploy.fleet.processor_fleet import ProcessorFleet
     from deploy.fleet.supervisor import Supervisor
     from deploy.fleet.supervisor import supervise as run_supervisor
@@ -76,7 +77,8 @@ def supervise(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
     environment = {**environment_of(settings), "WEIR_DATA_DIR": str(settings.data_dir.absolute())}
-    fleet = ProcessorFleet(environment, log_folder(settings), settings.drain_seconds)
+    targets = MetricsTargets(settings, front=False)
+    fleet = ProcessorFleet(environment, log_folder(settings), settings.drain_seconds, targets)
     with sync_redis(resolve_endpoints(settings).redis_url, 1.0) as client:
         supervisor = Supervisor(client, fleet, settings.processors, settings.stream_shards)
         _say(f"{supervisor.name} supervises processors here; Ctrl-C drains and ends them")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +17,7 @@ from deploy.cli.output import print_json, print_table
 from deploy.connections import sync_redis
 from deploy.endpoints import resolve_endpoints
 from shared.errors import Outage, UsageError
+from shared.reconcile_note import leave_reconcile_note
 from shared.redis_functions import redis_outage
 from shared.settings import load_settings
 
@@ -54,6 +55,9 @@ def reconcile(
     try:
         with sync_redis(endpoints.redis_url, _REDIS_SECONDS) as client, _progress() as progress:
             found = prove(client, endpoints.database_url, settings.stream_shards, scope, progress)
+            if client_id is None:
+                with suppress(redis.RedisError):  # a Redis that is full must not keep the answer from whom asks
+                    leave_reconcile_note(client, len(found.differences))
     except redis.RedisError as error:
         raise redis_outage(error) from error
     except psycopg.OperationalError as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from deploy.embedded.child_process import last_lines
+from deploy.fleet.metrics_targets import MetricsTargets
 from deploy.fleet.processor_fleet import ProcessorFleet
 from deploy.fleet.service_process import ServiceProcess
 from shared.errors import HaltError
@@ -35,7 +36,8 @@ class Fleet:
             environment_name("drain_seconds"): str(drain_seconds),
         }
         self.front = [ServiceProcess(name, [name, "run"], environment, logs) for name in ("gateway", "analytics")]
-        self.processors = ProcessorFleet(environment, logs, settings.drain_seconds)
+        targets = MetricsTargets(settings, front=True)
+        self.processors = ProcessorFleet(environment, logs, settings.drain_seconds, targets)
 
     def start(self, is_stopping: Callable[[], bool], tell: Callable[[str], None]) -> None:
         """Start all and wait until both front services are ready; one that takes long is told of.

@@ -5,17 +5,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from deploy.fleet.metrics_targets import MetricsTargets
 from deploy.fleet.service_process import ServiceProcess
+from shared.settings import environment_name
 
 _BEYOND_DRAIN_SECONDS: Final = 3.0
+_METRICS_PORT: Final = environment_name("processor_metrics_port")
 
 
 class ProcessorFleet:
     """Owns the processes. ``drain_seconds`` is what a processor itself takes at most to end."""
 
-    def __init__(self, environment: Mapping[str, str], logs: Path, drain_seconds: float) -> None:
+    def __init__(
+        self, environment: Mapping[str, str], logs: Path, drain_seconds: float, targets: MetricsTargets
+    ) -> None:
         self._environment = environment
         self._logs = logs
+        self._targets = targets
         self._patience_seconds = drain_seconds + _BEYOND_DRAIN_SECONDS
         self._running: dict[int, ServiceProcess] = {}
         self._leaving: list[tuple[ServiceProcess, float]] = []
@@ -39,7 +45,9 @@ class ProcessorFleet:
             service.start()
             news.append(f"{service.name} is started")
         while len(self._running) > wanted:
-            service = self._running.pop(max(self._running))
+            number = max(self._running)
+            service = self._running.pop(number)
+            self._targets.remove(number)
             service.ask_to_stop()
             self._leaving.append((service, time.monotonic() + self._patience_seconds))
             news.append(f"{service.name} drains and ends")
@@ -68,4 +76,5 @@ class ProcessorFleet:
         return [service.name for service in services if not service.wait(deadline)]
 
     def _new(self, number: int) -> ServiceProcess:
-        return ServiceProcess(f"processor-{number}", ["processor", "run"], self._environment, self._logs)
+        environment = {**self._environment, _METRICS_PORT: str(self._targets.add(number))}
+        return ServiceProcess(f"processor-{number}", ["processor", "run"], environment, self._logs)

@@ -31,9 +31,9 @@ async def _analytics(settings: Settings, endpoints: Endpoints, instance: str) ->
         rate_limit=settings.rate_limit_requests_per_minute,
         window_seconds=settings.rate_limit_window_seconds,
         statement_timeout_ms=settings.statement_timeout_ms,
-        gateway_port=settings.gateway_port,
         backlog_limit_records=settings.backlog_limit_records,
         strangers=StrangerPolicy(settings.keyless_limit_per_address, settings.keyless_limit),
+        gateway_port=settings.gateway_port,
     )
     client = async_redis(endpoints.redis_url, settings.redis_timeout_ms / 1000)
     blocking = async_redis(endpoints.redis_url, settings.redis_timeout_ms / 1000 + BLOCK_MS / 1000)

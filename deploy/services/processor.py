@@ -3,6 +3,7 @@
 import secrets
 import signal
 
+import structlog
 from prometheus_client import start_http_server
 
 from deploy.connections import async_redis, async_store_connection, store_connection, sync_redis
@@ -20,6 +21,8 @@ from stream_processor.retention import RetentionPolicy
 from stream_processor.retry_schedule import RetrySchedule
 from stream_processor.settlement import ParkedNames
 from stream_processor.stream_loop import BLOCK_MS
+
+log = structlog.get_logger()
 
 
 def run_processor(settings: Settings, endpoints: Endpoints) -> None:
@@ -58,10 +61,21 @@ def run_processor(settings: Settings, endpoints: Endpoints) -> None:
         ),
     )
     if settings.processor_metrics_port:
-        start_http_server(settings.processor_metrics_port, settings.processor_metrics_host, processor.metrics.registry)
+        _serve_metrics(settings, processor)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: processor.stop())
     processor.run()
+
+
+def _serve_metrics(settings: Settings, processor: Processor) -> None:
+    """Serve them in a thread. A port that is taken costs the metrics, not the events; it is told loudly."""
+    host, port = settings.processor_metrics_host, settings.processor_metrics_port
+    try:
+        start_http_server(port, host, processor.metrics.registry)
+    except OSError as error:
+        log.error(  # noqa: TRY400  the error says it all
+            "metrics.not_served", host=host, port=port, error=error.strerror, next="set WEIR_PROCESSOR_METRICS_PORT"
+        )
 
 
 def retry_policy(settings: Settings) -> RetryPolicy:

@@ -1,14 +1,22 @@
 """Counts and times every request, outside of all other layers."""
 
 import time
+from typing import Final, Protocol
 
-from analytics_api.metrics import AnalyticsMetrics
 from shared.answers import AsgiApp, Message, Receive, Scope, Send
 
-_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+UNMATCHED: Final = "unmatched"
+"""The route of a request that led nowhere, or was refused before a route was looked for."""
+_METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 
 
-def measured(app: AsgiApp, metrics: AnalyticsMetrics) -> AsgiApp:
+class CountRequest(Protocol):
+    """Where an answered request is counted. ``method`` is a known one or ``other``."""
+
+    def __call__(self, method: str, route: str, status: int, seconds: float) -> None: ...
+
+
+def measured(app: AsgiApp, count: CountRequest) -> AsgiApp:
     """``app``, measured. Labels are route templates and known methods: a stranger cannot make new ones."""
 
     async def measure(scope: Scope, receive: Receive, send: Send) -> None:
@@ -26,9 +34,8 @@ def measured(app: AsgiApp, metrics: AnalyticsMetrics) -> AsgiApp:
         try:
             await app(scope, receive, note_status)
         finally:
-            route = getattr(scope.get("route"), "path_format", "unmatched")
+            route = getattr(scope.get("route"), "path_format", UNMATCHED)
             method = scope["method"] if scope["method"] in _METHODS else "other"
-            metrics.requests.labels(method, route, status).inc()
-            metrics.request_seconds.labels(route).observe(time.perf_counter() - began)
+            count(method, route, status, time.perf_counter() - began)
 
     return measure
