@@ -37,6 +37,7 @@ class CountRow(_Answer):
     rest_of: int = 0
     bucket: AwareDatetime | None = None
     count: int
+    count_unique: int = 0
     previous: int = 0
     change: int = 0
     change_ratio: float | None = None
@@ -57,10 +58,82 @@ class EventCounts(_Answer):
     to: AwareDatetime
     interval: Literal["minute", "hour", "day", "week", "month"] | None
     tz: str
-    source: Literal["rollups", "rollups+events"]
+    source: Literal["rollups", "rollups+events", "events"]
     total: int
     previous: PreviousRange | None = None
     rows: list[CountRow]
+    group_by: list[str] = []
+    measures: dict[str, str | None] = {}
+    ignored: dict[str, int] = {}
+
+
+class QueryRange(_Answer):
+    """Measures over one range. A row has its groups, ``rest_of`` if there is a ``top``, ``bucket``, and measures."""
+
+    from_: Annotated[AwareDatetime, Field(alias="from")]
+    to: AwareDatetime
+    total: int
+    rows: list[dict[str, Any]]
+
+
+class QueryAnswer(QueryRange):
+    """Measures of events; ``previous`` over the time before, when it was asked for."""
+
+    interval: Literal["minute", "hour", "day", "week", "month"] | None
+    tz: str
+    group_by: list[str]
+    measures: dict[str, str | None]
+    source: Literal["rollups", "rollups+events", "events"]
+    ignored: dict[str, int]
+    previous: QueryRange | None = None
+
+
+class FunnelStep(_Answer):
+    """One step: who came to it, who went on, and how fast. The last one has nobody to go on."""
+
+    step: int
+    event_type: str | None
+    entered: int
+    went_on: int | None
+    dropped: int | None
+    conversion: float | None
+    median_seconds_to_next: float | None
+
+
+class FunnelAnswer(_Answer):
+    """A funnel; ``conversion`` is the share of those who entered."""
+
+    from_: Annotated[AwareDatetime, Field(alias="from")]
+    to: AwareDatetime
+    by: str
+    window_seconds: int
+    source: Literal["events"]
+    ignored: int
+    entered: int
+    completed: int
+    conversion: float | None
+    steps: list[FunnelStep]
+
+
+class CohortAnswer(_Answer):
+    """Those who came first in one period; ``returned`` by period since."""
+
+    cohort: AwareDatetime
+    size: int
+    returned: list[int]
+
+
+class RetentionAnswer(_Answer):
+    """Cohorts of a range."""
+
+    from_: Annotated[AwareDatetime, Field(alias="from")]
+    to: AwareDatetime
+    by: str
+    interval: Literal["day", "week"]
+    tz: str
+    source: Literal["events"]
+    ignored: int
+    cohorts: list[CohortAnswer]
 
 
 class Latency(_Answer):
@@ -161,9 +234,11 @@ class AuditRecordAnswer(_Answer):
     error: str | None
     duration_ms: float
     bytes_in: int
+    bytes_out: int | None
     address: str
     user_agent: str
     request_id: str
+    calls: int
 
 
 class AuditPage(_Answer):

@@ -18,15 +18,20 @@ from analytics_api.health import Health, health_routes
 from analytics_api.live.live import Live, LiveLimits
 from analytics_api.metrics import AnalyticsMetrics
 from analytics_api.processing_routes import processing_routes
+from analytics_api.queries.export_routes import export_routes
+from analytics_api.queries.export_slots import ExportSlots
+from analytics_api.queries.query_routes import query_routes
+from analytics_api.queries.sequence_routes import sequence_routes
 from analytics_api.queue_routes import queue_routes
 from analytics_api.reader import Reader
 from analytics_api.store_facts import StoreFacts
-from shared.access import AccessConfig, AccessLayer, install_problem_handlers
+from shared.access import AccessConfig, AccessLayer
 from shared.answers import AsgiApp
 from shared.home_page import HOME_PATH, home_routes
 from shared.key_ring import KeyRing
 from shared.measured import measured
 from shared.openapi_access import documented
+from shared.problem_handlers import install_problem_handlers
 from shared.process_metrics import PoolMetrics
 
 PUBLIC_PATHS: Final = frozenset((HOME_PATH, "/healthz", "/readyz", "/api/v1/health", "/metrics")) | dashboard.PATHS
@@ -61,8 +66,11 @@ def build_app(
         static_url="/docs/assets",
     )
     install_problem_handlers(app)
+    app.include_router(export_routes(reader, lookup, ExportSlots(config.max_exports, config.max_exports_of_key)))
     app.include_router(event_routes(reader, lookup, config.max_page_bytes))
     app.include_router(count_routes(reader, config.max_rows))
+    app.include_router(query_routes(reader, config.max_rows))
+    app.include_router(sequence_routes(reader, config.max_picked_events))
     app.include_router(queue_routes(reader, client, config.shards))
     app.include_router(processing_routes(reader, config.max_rows))
     app.include_router(audit_routes(reader))
@@ -75,6 +83,13 @@ def build_app(
     app.include_router(home_routes("/dashboard"))
     app.openapi = documented(app, PUBLIC_PATHS, {}, "invalid-query", ["query-timeout"])  # type: ignore[method-assign]  # FastAPI's documented way
     access = AccessConfig(
-        "analytics", config.instance, config.shards, config.rate_limit, config.window_seconds, PUBLIC_PATHS
+        "analytics",
+        config.instance,
+        config.shards,
+        config.rate_limit,
+        config.window_seconds,
+        PUBLIC_PATHS,
+        audit_backlog_limit=config.backlog_limit_records,
+        strangers=config.strangers,
     )
     return measured(AccessLayer(app, access, key_ring, client), metrics.count_request)

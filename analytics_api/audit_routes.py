@@ -1,30 +1,24 @@
-"""``GET /api/v1/audit/logs`` and ``GET /api/v1/audit/failed-events``."""
+"""``GET /api/v1/audit/logs``, ``/export`` and ``/failed-events``."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
-from pydantic import AfterValidator, Field
+from fastapi.responses import StreamingResponse
 
 from analytics_api.answer_models import AuditPage, FailedEventPage
+from analytics_api.audit_logs import COLUMNS, LogFilters, LogParameters, all_pages, page_values, query_values
 from analytics_api.cursor import filters_digest, next_cursor, open_page
+from analytics_api.export_stream import Format, export_answer
 from analytics_api.json_answer import json_answer
 from analytics_api.parameters import EventType, PageParameters, Text, only_known
 from analytics_api.reader import Reader
 from analytics_api.tenancy import Reading, visible_client
 
-_FAILED = "failed"
 
+class ExportParameters(LogFilters):
+    """Which calls, all at once."""
 
-class LogParameters(PageParameters):
-    """Which calls."""
-
-    endpoint: Annotated[
-        Text | None, Field(description="A route template; `failed` is every call with a status of 400 or more.")
-    ] = None
-    method: Annotated[Text | None, AfterValidator(lambda name: name and name.upper())] = None
-    status: Annotated[int | None, Field(ge=100, le=599)] = None
-    service: Literal["gateway", "analytics"] | None = None
-    request_id: Text | None = None
+    format: Format = "ndjson"
 
 
 class FailedEventParameters(PageParameters):
@@ -40,14 +34,27 @@ def audit_routes(reader: Reader) -> APIRouter:
 
     @router.get("/logs", response_model=AuditPage, dependencies=[Depends(only_known(LogParameters))])
     async def logs(api_key: Reading, parameters: Annotated[LogParameters, Query()]) -> Response:
-        """Calls that either service answered, newest first. A record is here a moment after its answer left."""
-        filters = {**parameters.model_dump(), "client_id": visible_client(api_key, parameters.client_id)}
-        only_failed = parameters.endpoint == _FAILED
-        values = {**filters, "endpoint": None if only_failed else parameters.endpoint, "only_failed": only_failed}
+        """Calls that either service answered, newest first. A record is here a moment after its answer left.
+
+        Calls without a valid key beyond the limit are counted by address: such a record has `calls` above 1.
+        """
+        client_id = visible_client(api_key, parameters.client_id)
+        filters = {**parameters.model_dump(), "client_id": client_id}
+        values = query_values(parameters, client_id)
         rows, cursor = await _read_page(reader, "list_audit_logs", filters, values, parameters, "at")
-        for row in rows:
-            del row["id"]
-        return json_answer({"logs": rows, "next_cursor": cursor})
+        return json_answer({"logs": [{name: row[name] for name in COLUMNS} for row in rows], "next_cursor": cursor})
+
+    @router.get(
+        "/export",
+        response_class=StreamingResponse,
+        dependencies=[Depends(only_known(ExportParameters))],
+        responses={200: {"content": {"application/x-ndjson": {}, "text/csv": {}}}},
+    )
+    async def export(api_key: Reading, parameters: Annotated[ExportParameters, Query()]) -> Response:
+        """The same calls without pages, as CSV or as one JSON document a line. Cut off without its end if it fails."""
+        client_id = visible_client(api_key, parameters.client_id)
+        values = query_values(parameters, client_id)
+        return await export_answer(all_pages(reader, parameters, values), COLUMNS, parameters.format, "audit")
 
     @router.get(
         "/failed-events", response_model=FailedEventPage, dependencies=[Depends(only_known(FailedEventParameters))]
@@ -66,14 +73,7 @@ async def _read_page(
 ) -> tuple[list[dict[str, Any]], str | None]:
     digest = filters_digest(query, filters)
     page = open_page(parameters.cursor, digest, parameters.from_, parameters.to, (int,))
-    values = {
-        **values,
-        "start": page.asked.start,
-        "end": page.end,
-        "before_at": page.last_at,
-        "before_id": page.last_key[0] if page.last_key else None,
-    }
-    rows = await reader.rows(query, values)
+    rows = await reader.rows(query, {**values, **page_values(page, parameters.limit)})
     if len(rows) < parameters.limit:
         return rows, None
     return rows, next_cursor(page, digest, rows[-1][at], (rows[-1]["id"],))

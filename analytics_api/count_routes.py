@@ -5,7 +5,7 @@ from io import StringIO
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import AfterValidator, Field
 
 from analytics_api import answer_models
@@ -13,6 +13,9 @@ from analytics_api.calendar_buckets import Interval
 from analytics_api.event_counts import CountQuestion, EventCounts, count_events
 from analytics_api.json_answer import json_answer
 from analytics_api.parameters import EventType, RangeParameters, known_zone, only_known
+from analytics_api.queries.payload_path import PREFIX
+from analytics_api.queries.query_form import PayloadField
+from analytics_api.queries.query_routes import answer_by_type
 from analytics_api.reader import Reader
 from analytics_api.tenancy import Reading, visible_client
 from analytics_api.time_range import resolve_range
@@ -47,6 +50,7 @@ class CountParameters(RangeParameters):
         Literal["previous"] | None, Field(description="Compare each row with the span as long, one range before.")
     ] = None
     format: Literal["json", "csv"] = "json"
+    count_unique: PayloadField | None = None
 
 
 def count_routes(reader: Reader, max_rows: int) -> APIRouter:
@@ -57,17 +61,22 @@ def count_routes(reader: Reader, max_rows: int) -> APIRouter:
         "/events-by-type",
         response_model=answer_models.EventCounts,
         responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
-        dependencies=[Depends(only_known(CountParameters))],
+        dependencies=[Depends(only_known(CountParameters, PREFIX))],
     )
-    async def events_by_type(api_key: Reading, parameters: Annotated[CountParameters, Query()]) -> Response:
+    async def events_by_type(
+        request: Request, api_key: Reading, parameters: Annotated[CountParameters, Query()]
+    ) -> Response:
         """Stored events by type, by `occurred_at`: exact to the microsecond at both ends of the range.
 
         With `interval` a series without holes: each group in each bucket that shares a moment with the range, named
         by its first moment in `tz`. With `top`, `rest_of` is 0 for the groups that are kept apart, and tells of the
         rest how many groups it stands for. With `compare`, each row has `previous`, `change`, and `change_ratio`
         (0.5 is half as many again; null where there were none). `source` tells whether the answer is from rollups
-        alone.
+        alone. With `count_unique` or `payload.…` filters events are read, and the answer is that of
+        `/api/v1/analytics/query`.
         """
+        if parameters.count_unique or any(name.startswith(PREFIX) for name in request.query_params):
+            return await answer_by_type(reader, max_rows, api_key, request)
         question = read_question(parameters, visible_client(api_key, parameters.client_id))
         counts = await count_events(reader, question, max_rows)
         if parameters.format == "csv":

@@ -3,6 +3,7 @@
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from psycopg import sql
 from pydantic import BaseModel
 
 from analytics_api.answer_models import EventAnswer, EventPage
@@ -10,10 +11,14 @@ from analytics_api.cursor import filters_digest, next_cursor, open_page
 from analytics_api.event_lookup import EventLookup, describe_stored
 from analytics_api.json_answer import json_answer
 from analytics_api.parameters import ClientId, EventId, EventType, PageParameters, only_known
-from analytics_api.payload_filters import PREFIX, read_payload_filters
+from analytics_api.payload_filters import read_payload_filters
+from analytics_api.queries.bindings import Bindings
+from analytics_api.queries.conditions import condition_sql
+from analytics_api.queries.payload_path import PREFIX
 from analytics_api.reader import Reader, Row
 from analytics_api.tenancy import Reading, visible_client
 from shared.problems import Problem
+from shared.sql_files import load_sql
 
 _ROW_BYTES: Final = 300  # of an event's answer, beside its payload and context
 
@@ -49,22 +54,22 @@ def event_routes(reader: Reader, lookup: EventLookup, max_page_bytes: int) -> AP
         digest = filters_digest("events", filters)
         page = open_page(parameters.cursor, digest, parameters.from_, parameters.to, (str, str))
         before_id, before_client = page.last_key or (None, None)
-        payload = read_payload_filters(payload_parameters)
+        bindings = Bindings()
+        conditions = condition_sql(read_payload_filters(payload_parameters), bindings)
         values = {
+            **bindings.values,
             "start": page.asked.start,
             "end": page.end,
             "client_id": client_id,
             "event_type": parameters.event_type,
-            "paths": payload.paths,
-            "texts": payload.texts,
-            "numbers": payload.numbers,
             "before_at": page.last_at,
             "before_id": before_id,
             "before_client": before_client,
             "limit": parameters.limit,
         }
         of_all = "list_events_of_all" if parameters.event_type is None else "list_events_of_type"
-        query = of_all if client_id is None else "list_events"
+        template = of_all if client_id is None else "list_events"
+        query = sql.SQL(load_sql("analytics_api", template)).format(conditions=conditions)
         rows, is_cut = await reader.page(query, values, max_page_bytes, _row_bytes)
         cursor = None
         if rows and (is_cut or len(rows) == parameters.limit):

@@ -1,5 +1,6 @@
 """Query parameters: strict kinds of values, and the refusal of names that a call does not know."""
 
+import re
 from collections.abc import Awaitable, Callable, Collection
 from typing import Annotated, Final
 
@@ -61,22 +62,28 @@ class PageParameters(RangeParameters):
 
 
 def only_known(
-    model: type[BaseModel], prefix: str | None = None, several: Collection[str] = ()
+    model: type[BaseModel],
+    prefix: str | None = None,
+    pattern: re.Pattern[str] | None = None,
+    several: Collection[str] = (),
 ) -> Callable[[Request, ApiKey], Awaitable[None]]:
-    """A dependency that refuses parameters that ``model`` has not (names that begin with ``prefix`` excepted), and
-    one given twice, unless it is of ``several``. Raises Problem invalid-query, which names what is allowed; before
-    that, unauthenticated and forbidden: a stranger is not told what is wrong with the question.
+    """A dependency that refuses parameters that ``model`` has not (but names that begin with ``prefix``, or are of the
+    ``pattern``), and one given twice, unless it is of ``several``. Raises Problem invalid-query, which names what is
+    allowed; before that, unauthenticated and forbidden: a stranger is not told what is wrong with the question.
     """
     known = [field.alias or name for name, field in model.model_fields.items()]
     allowed = ", ".join(sorted(known)) + (f", {prefix}…" if prefix else "") or "none"
+
+    unknown = FieldError("/query", f"a parameter is unknown; allowed are: {allowed}")
 
     async def dependency(request: Request, _: Reading) -> None:
         errors, seen = [], set()
         for name in (name for name, _ in request.query_params.multi_items()):
             if prefix and name.startswith(prefix):
                 continue
-            if name not in known:
-                errors.append(FieldError("/query", f"a parameter is unknown; allowed are: {allowed}"))
+            if name not in known and not (pattern and pattern.fullmatch(name)):
+                if unknown not in errors:  # once: the list of what is allowed is long
+                    errors.append(unknown)
             elif name in seen and name not in several:
                 errors.append(FieldError(f"/query/{name}", "is given more than once"))
             seen.add(name)

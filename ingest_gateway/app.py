@@ -23,12 +23,13 @@ from ingest_gateway.openapi import ingest_paths
 from ingest_gateway.publisher import Publisher
 from ingest_gateway.redis_memory import RedisMemory
 from ingest_gateway.storage_wait import StorageWait
-from shared.access import AccessConfig, AccessLayer, install_problem_handlers
+from shared.access import AccessConfig, AccessLayer
 from shared.answers import AsgiApp, Receive, Scope, Send
 from shared.home_page import HOME_PATH, home_routes
 from shared.key_ring import KeyRing
 from shared.measured import measured
 from shared.openapi_access import documented
+from shared.problem_handlers import install_problem_handlers
 
 log = structlog.get_logger()
 
@@ -48,7 +49,6 @@ def build_app(
     memory = RedisMemory(client, config.backlog_limit_bytes)
     publishers = [Publisher(client, config, shard, memory) for shard in range(config.shards)]
     register_state(metrics, config, pool, memory, publishers)
-    ingest = IngestEndpoint(config, key_ring, publishers, StorageWait(client), metrics)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -74,11 +74,13 @@ def build_app(
     control.openapi = documented(control, PUBLIC_PATHS, ingest_paths(), "invalid-request")  # type: ignore[method-assign]  # FastAPI's documented way
     access = AccessConfig(
         "gateway", config.instance, config.shards, config.rate_limit, config.window_seconds, PUBLIC_PATHS,
-        body_timeout_seconds=config.body_timeout_seconds,
+        body_timeout_seconds=config.body_timeout_seconds, audit_backlog_limit=config.backlog_limit_records,
+        strangers=config.strangers,
     )  # fmt: skip
+    access_layer = AccessLayer(control, access, key_ring, client)
+    ingest = IngestEndpoint(config, key_ring, publishers, StorageWait(client), metrics, access_layer.strangers)
     behind_access = measured(
-        AccessLayer(control, access, key_ring, client),
-        lambda method, route, status, seconds: metrics.count_request(route, status, seconds),
+        access_layer, lambda method, route, status, seconds: metrics.count_request(route, status, seconds)
     )
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:

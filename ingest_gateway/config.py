@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 from ingest_gateway.durability import Level
+from shared.access import DEFAULT_STRANGERS
+from shared.stranger_limit import StrangerPolicy
 
 
 @dataclass(frozen=True)
@@ -29,3 +31,6 @@ class GatewayConfig:
     """What the publisher waits for; ``server`` too where the level that is set is what the server does by itself."""
     durability_wanted: Level = "server"
     redis_timeout_ms: int = 2000
+    backlog_limit_records: int = 2_000_000
+    """Audit records that may wait in a stream."""
+    strangers: StrangerPolicy = DEFAULT_STRANGERS

@@ -29,6 +29,7 @@ from shared.key_ring import KeyRing
 from shared.problems import Problem
 from shared.redis_keys import shard_of
 from shared.request_facts import RequestFacts, audit_shard, read_facts
+from shared.strangers import Strangers
 from shared.stream_entry import encode_events, encode_head
 
 _JSON: Final = (b"application/json", b"")
@@ -59,12 +60,14 @@ class IngestEndpoint:
         publishers: list[Publisher],
         storage_wait: StorageWait,
         metrics: GatewayMetrics,
+        strangers: Strangers,
     ) -> None:
         self._config = config
         self._key_ring = key_ring
         self._publishers = publishers
         self._storage_wait = storage_wait
         self._metrics = metrics
+        self._strangers = strangers
         self._slots = Slots(config.max_concurrency)
         self._decoder = EventDecoder(config)
 
@@ -199,6 +202,8 @@ class IngestEndpoint:
         A 5xx stays what it is, and is not held against the limit again: its events may be kept, which 429 would deny.
         """
         api_key = call.api_key
+        if api_key is None and (refusal := await self._beyond_limit(call, problem)) is not None:
+            return refusal
         client_id = api_key.client_id if api_key else None
         is_counted = api_key is not None and problem.status < 500
         request = PublishRequest(
@@ -215,6 +220,11 @@ class IngestEndpoint:
             except _Recorded as recorded:
                 return recorded.problem
         return problem
+
+    async def _beyond_limit(self, call: _Call, problem: Problem) -> Problem | None:
+        """What a caller without a valid key is told, who makes too many calls; he waits for it without a slot."""
+        self._leave_slot(call)
+        return await self._strangers.beyond_limit(call.facts.address, problem)
 
     def _count(self, call: _Call, status: int) -> None:
         self._metrics.count_request(call.route, status, time.perf_counter() - call.started)

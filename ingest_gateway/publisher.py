@@ -22,6 +22,7 @@ from ingest_gateway.durability import UnconfirmedError, check_confirmed, confirm
 from ingest_gateway.publish_calls import PublishCalls
 from ingest_gateway.redis_memory import RedisMemory
 from shared.audit_record import encode_record
+from shared.audit_trail import audit_full
 from shared.problems import Problem
 from shared.redis_functions import RedisFunction
 from shared.redis_keys import ShardKeys
@@ -42,6 +43,7 @@ _encoder: Final = msgspec.msgpack.Encoder()
 ACCEPTED: Final = 0
 LIMITED: Final = 1
 BACKLOG_FULL: Final = 2
+UNRECORDED: Final = 3
 
 
 @dataclass(slots=True)
@@ -119,8 +121,9 @@ class Publisher:
         self._function = RedisFunction("ingest_gateway", "publish")
         self._decoder = msgspec.msgpack.Decoder(_Reply)
         windows_us = config.duplicate_window_seconds * 1_000_000, config.window_seconds * 1_000_000
-        self._settings = _encoder.encode((config.backlog_limit_events, config.duplicate_max_ids, *windows_us))
-        self._settings_when_full = _encoder.encode((0, config.duplicate_max_ids, *windows_us))
+        bounds = config.duplicate_max_ids, *windows_us, config.backlog_limit_records
+        self._settings = _encoder.encode((config.backlog_limit_events, *bounds))
+        self._settings_when_full = _encoder.encode((0, *bounds))
         self._waiting: deque[_Waiting] = deque()
         self._waiting_bytes = 0
         self._caller: asyncio.Task[None] | None = None
@@ -131,7 +134,7 @@ class Publisher:
 
         Raises Problem ``unavailable``: Redis did not answer, or the durability level was not reached in time, and
         whether the request was applied is unknown; or too much waits already, and nothing was done. Raises Problem
-        ``backlog-full``: Redis is out of memory, and nothing was done.
+        ``backlog-full``: Redis is out of memory, or too many audit records wait, and nothing was done.
         """
         if self._waiting_bytes > MAX_WAITING_BYTES or len(self._waiting) >= MAX_WAITING_REQUESTS:
             raise Problem("unavailable", "too many requests wait for Redis; nothing was accepted", retry_after=1)
@@ -190,7 +193,11 @@ class Publisher:
         self.calls.done(sum(len(waiting.request.ids) for waiting in taken), started)
         entry_seq = reply.results[-1].last
         for waiting, result in pairs:
-            if not waiting.done.done():  # its client may be gone
+            if waiting.done.done():  # its client may be gone
+                continue
+            if result.outcome == UNRECORDED:
+                waiting.done.set_exception(audit_full())
+            else:
                 waiting.done.set_result(Published(result, reply.ms, entry_seq))
 
     async def _run(self, names: list[str], *arguments: bytes) -> bytes:

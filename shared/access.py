@@ -4,18 +4,13 @@ For every call but the public ones: check the key, apply its rate limit, run the
 to Redis before the first byte of the answer leaves; when the record cannot be written the answer is 503 instead.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
 import redis.asyncio
-import structlog
-from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
+from fastapi import Request
 from redis.exceptions import RedisError
-from starlette.exceptions import HTTPException
-from starlette.routing import Match
 
 from shared.answers import (
     AsgiApp,
@@ -25,24 +20,22 @@ from shared.answers import (
     Scope,
     Send,
     limited,
-    problem_headers,
     problem_messages,
     rate_limit_headers,
 )
 from shared.api_keys import ApiKey
 from shared.api_keys import Scope as KeyScope
-from shared.audit_record import encode_record, encode_record_head
+from shared.audit_trail import AuditTrail
+from shared.bounded_body import BoundedBody
 from shared.key_ring import KeyRing, no_key
-from shared.problems import FieldError, Problem
+from shared.problems import Problem
 from shared.redis_functions import RedisFunction
 from shared.redis_keys import ShardKeys
 from shared.request_facts import RequestFacts, audit_shard, key_of_subprotocols, read_facts
+from shared.stranger_limit import StrangerPolicy
+from shared.strangers import Strangers
 
-log = structlog.get_logger()
-
-MAX_BODY_BYTES: Final = 64 * 1024
-"""What the body of a call through this layer may have; none of them needs more."""
-_METHODS: Final = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+DEFAULT_STRANGERS: Final = StrangerPolicy()
 
 
 @dataclass(frozen=True)
@@ -57,6 +50,10 @@ class AccessConfig:
     public_paths: frozenset[str] = field(default=frozenset())
     public_prefixes: tuple[str, ...] = ("/docs", "/redoc", "/openapi.json")
     body_timeout_seconds: float = 10.0
+    audit_backlog_limit: int = 2_000_000
+    """Audit records that may wait in a stream."""
+    strangers: StrangerPolicy = DEFAULT_STRANGERS
+    """What calls without a valid key are limited to."""
 
     def is_public(self, path: str) -> bool:
         """Whether a path is served without a key, a limit or an audit record."""
@@ -75,15 +72,28 @@ class _Call:
     scope: Scope
     send: Send
     api_key: ApiKey | None = None
+    body: BoundedBody | None = None
     limit_headers: Headers = field(default_factory=list)
     started: bool = False
     refused_audit: bool = False
+
+
+class RecordedProblem(Problem):
+    """A refusal whose audit record is written already."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.type, problem.detail, retry_after=problem.retry_after, headers=problem.headers)
+
+
+class _RefusedError(Exception):
+    """The answer was replaced, for its audit record could not be written."""
 
 
 class AccessLayer:
     """Wraps an application; lifespan passes through.
 
     Routes find the key as ``request.state.api_key`` (None when none was sent) and ask for a scope by ``require_scope``.
+    ``strangers`` is shared by all that serves calls without a key in this process.
     """
 
     def __init__(self, app: AsgiApp, config: AccessConfig, key_ring: KeyRing, client: "redis.asyncio.Redis") -> None:
@@ -92,7 +102,8 @@ class AccessLayer:
         self._key_ring = key_ring
         self._redis = client
         self._admit = RedisFunction("shared", "admit_request")
-        self._record = RedisFunction("shared", "record_request")
+        self._trail = AuditTrail(client, config.service, config.instance, config.shards, config.audit_backlog_limit)
+        self.strangers = Strangers(config.strangers, self._trail.record_refused)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -107,12 +118,11 @@ class AccessLayer:
             await self._app(scope, receive, _with_request_id(call))
             return
         try:
-            if call.facts.token is not None:
-                call.api_key = await self._key_ring.authenticate(call.facts.token)
-                scope["state"]["api_key"] = call.api_key
-                await self._limit(call, call.api_key)
-            bounded = _bounded(receive, self._config.body_timeout_seconds)
-            await self._app(scope, bounded, lambda message: self._send(call, message))
+            await self._identify(call, call.facts.token)
+            call.body = BoundedBody(receive, self._config.body_timeout_seconds)
+            await self._app(scope, call.body.receive, lambda message: self._send(call, message))
+        except _RefusedError:
+            return
         except Problem as problem:
             if call.started:
                 raise
@@ -126,11 +136,10 @@ class AccessLayer:
         """
         call = _Call(read_facts({**scope, "method": "GET"}), scope, send)
         call.facts.token = call.facts.token or key_of_subprotocols(scope.get("subprotocols", []))
-        scope.setdefault("state", {}).update(facts=call.facts, api_key=None)
         try:
-            call.api_key = await self._key_ring.authenticate(call.facts.token)
-            scope["state"]["api_key"] = call.api_key
-            await self._limit(call, call.api_key)
+            await self._identify(call, call.facts.token)
+            if call.api_key is None:
+                raise no_key()
             await self._app(scope, receive, lambda message: self._send_handshake(call, message))
         except Problem as problem:
             if call.started:
@@ -141,19 +150,34 @@ class AccessLayer:
         if not call.started and message["type"] == "websocket.close":
             raise Problem("not-found", "no such path takes WebSockets; /docs lists the calls")
         if not call.started and message["type"] == "websocket.accept":
-            await self._write_record(call, 101, "")
+            await self._write_record(call, 101, "", None)
             call.started = True
             request_id = (b"x-request-id", call.facts.request_id.encode())
             message["headers"] = [*message.get("headers", []), *call.limit_headers, request_id]
         await call.send(message)
 
     async def _refuse_handshake(self, call: _Call, problem: Problem) -> None:
-        try:
-            await self._write_record(call, problem.status, problem.type)
-        except Problem as unavailable:
-            problem = unavailable
-        for message in problem_messages(problem, call.facts.request_id, call.limit_headers):
+        for message in await self._recorded_refusal(call, problem):
             await call.send({**message, "type": f"websocket.{message['type']}"})
+
+    async def _identify(self, call: _Call, token: str | None) -> None:
+        """Find the caller's key and apply its limit, or that of callers without one. Raises Problem."""
+        try:
+            if token is not None:
+                call.api_key = await self._key_ring.authenticate(token)
+        except Problem as problem:
+            await self._limit_stranger(call, problem)
+            raise
+        call.scope.setdefault("state", {}).update(facts=call.facts, api_key=call.api_key)
+        if call.api_key is None:
+            await self._limit_stranger(call, None)
+        else:
+            await self._limit(call, call.api_key)
+
+    async def _limit_stranger(self, call: _Call, problem: Problem | None) -> None:
+        refusal = await self.strangers.beyond_limit(call.facts.address, problem)
+        if refusal is not None:
+            raise RecordedProblem(refusal)
 
     async def _limit(self, call: _Call, api_key: ApiKey) -> None:
         limit = self._config.rate_limit if api_key.rate_limit is None else api_key.rate_limit
@@ -178,10 +202,13 @@ class AccessLayer:
 
     async def _send(self, call: _Call, message: Message) -> None:
         if call.refused_audit:
+            if message.get("more_body"):
+                raise _RefusedError  # ends what makes the rest of a long answer that nobody gets
             return
         if message["type"] == "http.response.start":
+            error = call.scope["state"].get("problem", "")
             try:
-                await self._write_record(call, message["status"], call.scope["state"].get("problem", ""))
+                await self._write_record(call, message["status"], error, _content_length(message))
             except Problem as problem:
                 call.refused_audit = call.started = True
                 for part in problem_messages(problem, call.facts.request_id, call.limit_headers):
@@ -193,42 +220,24 @@ class AccessLayer:
         await call.send(message)
 
     async def _send_problem(self, call: _Call, problem: Problem) -> None:
-        try:
-            await self._write_record(call, problem.status, problem.type)
-        except Problem as unavailable:
-            problem = unavailable
-        call.started = True
-        for message in problem_messages(problem, call.facts.request_id, call.limit_headers):
+        for message in await self._recorded_refusal(call, problem):
             await call.send(message)
 
-    async def _write_record(self, call: _Call, status: int, error: str) -> None:
-        api_key, facts = call.api_key, call.facts
-        client_id = api_key.client_id if api_key else None
-        head = encode_record_head(
-            facts.at_us,
-            self._config.service,
-            self._config.instance,
-            client_id,
-            api_key.public_id if api_key else None,
-            facts.method,
-            getattr(call.scope.get("route"), "path_format", "unmatched"),
-            facts.path,
-            facts.query,
-            facts.content_length or 0,
-            facts.address,
-            facts.user_agent,
-            facts.request_id,
-        )
-        audit = ShardKeys(audit_shard(client_id, self._config.shards)).audit
-        try:
-            record = encode_record(head, status, error)
-            await self._record.call_async(self._redis, [audit.stream, audit.totals], record)
-        except RedisError as failure:
-            raise Problem(
-                "unavailable",
-                "the audit record of this call cannot be written: Redis does not answer",
-                retry_after=1,
-            ) from failure
+    async def _recorded_refusal(self, call: _Call, problem: Problem) -> tuple[Message, Message]:
+        """The messages of a refusal whose record is written; of a 503 if it cannot be."""
+        if not isinstance(problem, RecordedProblem):
+            try:
+                body_bytes = len(problem.body(call.facts.request_id))
+                await self._write_record(call, problem.status, problem.type, body_bytes)
+            except Problem as unavailable:
+                problem = unavailable
+        call.started = True
+        return problem_messages(problem, call.facts.request_id, call.limit_headers)
+
+    async def _write_record(self, call: _Call, status: int, error: str, bytes_out: int | None) -> None:
+        route = getattr(call.scope.get("route"), "path_format", "unmatched")
+        bytes_in = call.body.bytes_read if call.body else 0
+        await self._trail.record(call.facts, call.api_key, route, status, error, bytes_in=bytes_in, bytes_out=bytes_out)
 
 
 def require_scope(scope: KeyScope) -> Callable[[Request], Awaitable[ApiKey]]:
@@ -248,93 +257,11 @@ def require_scope(scope: KeyScope) -> Callable[[Request], Awaitable[ApiKey]]:
     return dependency
 
 
-def install_problem_handlers(app: FastAPI, invalid: str = "invalid-query") -> None:
-    """Make the application answer every error as a problem document; ``invalid`` is the type of a bad parameter."""
-
-    async def on_problem(request: Request, error: Exception) -> Response:
-        assert isinstance(error, Problem)  # noqa: S101  registered for this type only
-        if request.scope["type"] == "websocket":
-            raise error  # before the handshake's end the layer answers it
-        request.scope["state"]["problem"] = error.type
-        headers = {name.decode(): value.decode() for name, value in problem_headers(error)}
-        return Response(error.body(request.state.facts.request_id), error.status, headers)
-
-    async def on_invalid(request: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)  # noqa: S101
-        return await on_problem(request, _invalid(invalid, error))
-
-    async def on_http(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)  # noqa: S101
-        allowed = _methods_of_path(request) if error.status_code == 405 else ""
-        return await on_problem(request, _from_http(error, allowed))
-
-    async def on_failure(request: Request, error: Exception) -> Response:
-        request_id = request.state.facts.request_id
-        log.error("request.failed", request_id=request_id, path=request.url.path, error=type(error).__name__)
-        detail = f"an error of our own; it is logged under request id {request_id}"
-        return await on_problem(request, Problem("internal-error", detail))
-
-    app.add_exception_handler(Problem, on_problem)
-    app.add_exception_handler(RequestValidationError, on_invalid)
-    app.add_exception_handler(HTTPException, on_http)
-    app.add_exception_handler(Exception, on_failure)
-
-
-def _invalid(type_: str, error: RequestValidationError) -> Problem:
-    errors = []
-    for found in error.errors():
-        if found["type"] == "json_invalid":
-            return Problem("malformed-json", "the body is not valid JSON")
-        # A name that is not a field's own is the caller's, and may be of any length and content.
-        place = found["loc"][:-1] if found["type"] == "extra_forbidden" else found["loc"]
-        errors.append(FieldError("".join(f"/{part}" for part in place), found["msg"].removeprefix("Value error, ")))
-    return Problem(type_, f"{len(errors)} value(s) of the request are invalid", errors=errors)
-
-
-def _methods_of_path(request: Request) -> str:
-    """What Allow says: the methods of all routes of this path, where Starlette names those of the first alone."""
-    scopes = ({**request.scope, "method": method} for method in _METHODS)
-    served = (any(route.matches(scope)[0] is Match.FULL for route in request.app.routes) for scope in scopes)
-    return ", ".join(method for method, is_served in zip(_METHODS, served, strict=True) if is_served)
-
-
-def _from_http(error: HTTPException, allowed: str) -> Problem:
-    types = {404: "not-found", 405: "method-not-allowed", 408: "body-timeout", 413: "too-large"}
-    details = {
-        404: "no such path; /docs lists the calls",
-        405: "this path is not served with this method",
-        408: "the body did not arrive in time; nothing was done",
-        413: f"the body of this call may have at most {MAX_BODY_BYTES} bytes",
-    }
-    headers = [("Allow", allowed)] if allowed else list((error.headers or {}).items())
-    detail = details.get(error.status_code, "the request is refused")
-    return Problem(types.get(error.status_code, "bad-request"), detail, headers=headers)
-
-
-def _bounded(receive: Receive, seconds: float) -> Receive:
-    """``receive`` under a deadline and a cap for the body. FastAPI reads the body before it asks for the key.
-
-    Raises HTTPException, the one kind of error that FastAPI's reading of bodies lets through.
-    """
-    deadline = asyncio.get_running_loop().time() + seconds
-    left, more = MAX_BODY_BYTES, True
-
-    async def bounded() -> Message:
-        nonlocal left, more
-        if not more:
-            return await receive()
-        try:
-            async with asyncio.timeout_at(deadline):
-                message = await receive()
-        except TimeoutError:
-            raise HTTPException(408, headers={"Connection": "close"}) from None
-        left -= len(message.get("body", b""))
-        more = message.get("more_body", False)
-        if left < 0:
-            raise HTTPException(413)
-        return message
-
-    return bounded
+def _content_length(start: Message) -> int | None:
+    for name, value in start.get("headers", ()):
+        if name == b"content-length":
+            return int(value)
+    return None
 
 
 def _with_request_id(call: _Call) -> Send:

@@ -12,7 +12,11 @@ VERSION: Final = 1
 
 
 class AuditRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """What is kept of one call; never a payload, never a secret."""
+    """What is kept of one call; never a payload, never a secret.
+
+    Fields are only ever added behind the last one: a reader of an older release passes over them, and an older record
+    has their defaults.
+    """
 
     version: int
     at_us: int
@@ -27,19 +31,28 @@ class AuditRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
     path: str
     query: str
     duration_us: int
-    """From arrival to the writing of this record."""
+    """From arrival to the writing of this record: what the caller waited for, but for the record itself and what comes
+    after it: a streamed answer's body, a WebSocket's life, a ``Prefer: wait``."""
     bytes_in: int
+    """Of the body, decompressed, as far as it was read."""
     address: str
     user_agent: str
     request_id: str
     status: int
+    """101 is a WebSocket that was opened."""
     error: str
     """The problem type's last part, or empty."""
+    bytes_out: int | None = None
+    """Of the answer's body; None where it is not known yet: a streamed answer, and every ingest call, whose answer is
+    made of what writing this record returns."""
+    calls: int = 1
+    """How many calls this record stands for: see ``shared.strangers``."""
 
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[AuditRecord])
 _RECORD_OF_17 = b"\xdc\x00\x11"  # an array of 17: the fifteen encoded here, then status and error
+_RECORD_OF_19 = b"\xdc\x00\x13"  # the same with what else is known
 
 
 def encode_record_head(
@@ -71,6 +84,12 @@ def encode_record(head: bytes, status: int, error: str) -> bytes:
 @lru_cache(maxsize=256)
 def _outcome(status: int, error: str) -> bytes:
     return _encoder.encode(status) + _encoder.encode(error)
+
+
+def encode_full_record(head: bytes, status: int, error: str, bytes_out: int | None, calls: int = 1) -> bytes:
+    """A whole record with what else is known."""
+    tail = _encoder.encode((status, error, bytes_out, calls))[1:]
+    return _RECORD_OF_19 + head[len(_RECORD_OF_17) :] + tail
 
 
 def decode_records(blob: bytes) -> list[AuditRecord]:

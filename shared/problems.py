@@ -23,7 +23,7 @@ TITLES: Final = {
     "invalid-event": (422, "An event is invalid"),
     "invalid-query": (422, "A parameter is invalid"),
     "invalid-request": (422, "A field is invalid"),
-    "rate-limited": (429, "The key's rate limit is reached"),
+    "rate-limited": (429, "The rate limit is reached"),
     "headers-too-large": (431, "The request's headers are too large"),
     "internal-error": (500, "Something failed here"),
     "unavailable": (503, "A server that is needed does not answer"),

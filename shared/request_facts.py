@@ -6,9 +6,9 @@ import time
 from collections.abc import Iterable, MutableMapping
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl, quote, unquote
 
-from shared.masking import mask_secrets
+from shared.masking import MASK, mask_secrets
 from shared.redis_keys import shard_of
 
 Scope = MutableMapping[str, Any]
@@ -19,7 +19,10 @@ KEY_SUBPROTOCOL: Final = "weir.key."
 _SANE_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 _MAX_TEXT: Final = 512
 _MOST_BYTES: Final = 2**53
-_SECRET_PARAMETERS: Final = ("key", "token", "secret", "password", "auth", "signature")
+_SECRET_PARAMETERS: Final = (
+    "key", "token", "secret", "password", "passwd", "pwd", "auth", "signature", "credential", "session", "cookie",
+    "jwt",
+)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -70,7 +73,7 @@ def read_facts(scope: Scope) -> RequestFacts:
     return RequestFacts(
         at_us=time.time_ns() // 1000,
         method=str(scope.get("method", ""))[:16],
-        path=_text(scope.get("raw_path") or quote(scope["path"]).encode()),
+        path=_path(scope.get("raw_path") or quote(scope["path"]).encode()),
         query=mask_query(scope.get("query_string", b"")),
         address=client[0] if client else "",
         user_agent=user_agent,
@@ -102,7 +105,7 @@ def mask_query(query: bytes) -> str:
     pairs = parse_qsl(text, keep_blank_values=True)
     if not any(_looks_secret(name, value) for name, value in pairs):
         return text
-    return "&".join(f"{quote(n)}={'***' if _looks_secret(n, v) else quote(v)}" for n, v in pairs)
+    return "&".join(f"{quote(mask_secrets(n))}={MASK if _looks_secret(n, v) else quote(v)}" for n, v in pairs)
 
 
 def audit_shard(client_id: str | None, shards: int) -> int:
@@ -111,7 +114,20 @@ def audit_shard(client_id: str | None, shards: int) -> int:
 
 
 def _looks_secret(name: str, value: str) -> bool:
-    return any(word in name.lower() for word in _SECRET_PARAMETERS) or value.startswith("weir_")
+    lower = name.lower()
+    if any(word in lower for word in _SECRET_PARAMETERS):
+        return True
+    return mask_secrets(value) != value or mask_secrets(name) != name
+
+
+def _path(raw: bytes) -> str:
+    """The path as it was sent; if a secret stands in it behind percent signs, decoded and without it."""
+    text = _text(raw)
+    if "%" not in text:
+        return text
+    plain = unquote(text)
+    masked = mask_secrets(plain)
+    return text if masked == plain else quote(masked, safe="/*")
 
 
 def _text(value: bytes) -> str:

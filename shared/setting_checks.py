@@ -6,6 +6,7 @@ import difflib
 import ipaddress
 import re
 from collections.abc import Iterable
+from datetime import time
 from pathlib import Path
 from typing import Literal, get_args, get_origin
 
@@ -82,6 +83,15 @@ def check_network(network: str) -> str:
     """Accepts an IP address or a network in CIDR form."""
     ipaddress.ip_network(network)
     return network
+
+
+def check_time_of_day(value: object) -> time:
+    """Accepts HH:MM; the zone is always UTC."""
+    if isinstance(value, time):
+        return value
+    if not re.fullmatch(r"\d\d:\d\d(:00)?", str(value), re.ASCII):
+        raise ValueError
+    return time.fromisoformat(str(value))
 
 
 def check_data_dir(path: Path) -> Path:

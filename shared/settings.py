@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from datetime import time
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -25,6 +26,7 @@ from shared.setting_checks import (
     check_network,
     check_postgresql_url,
     check_redis_url,
+    check_time_of_day,
     explain,
     is_placeholder,
     refuse_unknown,
@@ -40,6 +42,7 @@ Enricher = Annotated[str, AfterValidator(check_enricher)]
 Enrichers = Annotated[tuple[Enricher, ...], BeforeValidator(split_list), NoDecode]
 Network = Annotated[str, AfterValidator(check_network)]
 Networks = Annotated[tuple[Network, ...], BeforeValidator(split_list), NoDecode]
+TimeOfDay = Annotated[time, BeforeValidator(check_time_of_day)]
 DataDir = Annotated[Path, AfterValidator(check_data_dir)]
 
 A_POSTGRES_URL = "a URL such as postgresql://user@host:5432/database"
@@ -99,6 +102,20 @@ class Settings(BaseSettings):
         "Events a processor stores in one transaction at most.", ge=1, le=100_000)
     event_retention_days: int = setting("EVENT_RETENTION_DAYS", 90,
         "Days an event is kept; older ones are refused on the way in.", ge=1, le=36_500)
+    audit_retention_days: int = setting("WEIR_AUDIT_RETENTION_DAYS", 90,
+        "Days an audit record is kept.", ge=1, le=36_500)
+    failed_event_retention_days: int = setting("WEIR_FAILED_EVENT_RETENTION_DAYS", 90,
+        "Days a failed event is kept after its last failure.", ge=1, le=36_500)
+    rollup_retention_days: int = setting("WEIR_ROLLUP_RETENTION_DAYS", 400,
+        "Days the rollups are kept; never fewer than EVENT_RETENTION_DAYS and one.", ge=1, le=36_500)
+    fence_retention_days: int = setting("WEIR_FENCE_RETENTION_DAYS", 1,
+        "Days the ids of stored entries are kept, which make a late redelivery a no-op.", ge=1, le=36_500)
+    partitions_ahead_days: int = setting("WEIR_PARTITIONS_AHEAD_DAYS", 7,
+        "Days ahead for which a processor makes partitions.", ge=1, le=366)
+    partitions_at: TimeOfDay = setting("WEIR_PARTITIONS_AT", time(2),
+        "Time of day, in UTC, at which partitions are made ahead.", form="a time such as 02:00")
+    retention_at: TimeOfDay = setting("WEIR_RETENTION_AT", time(3),
+        "Time of day, in UTC, at which what is past its retention is dropped.", form="a time such as 03:00")
 
     data_dir: DataDir = setting("WEIR_DATA_DIR", Path(".weir"),
         "Folder of the embedded servers' data, their addresses and the kept secret key.",
@@ -150,6 +167,14 @@ class Settings(BaseSettings):
         "Shards the streams are spread over; all parts need the same number.", ge=1, le=1024)
     backlog_limit_events: int = setting("WEIR_BACKLOG_LIMIT_EVENTS", 2_000_000,
         "Events waiting in a stream at which the gateway answers 503 backlog-full.", ge=1, le=10**12)
+    backlog_limit_records: int = setting("WEIR_BACKLOG_LIMIT_RECORDS", 2_000_000,
+        "Audit records waiting in a stream at which both services answer 503 backlog-full.", ge=1, le=10**12)
+    keyless_limit_per_address: int = setting("WEIR_KEYLESS_LIMIT_PER_ADDRESS", 600,
+        "Calls without a valid key an address (IPv6: a /64) may make to one process in 60 s, then 429; 0 is no limit.",
+        ge=0, le=10_000_000)
+    keyless_limit: int = setting("WEIR_KEYLESS_LIMIT", 6000,
+        "Calls without a valid key all addresses together may make in 60 s to one process; 0 is no limit.",
+        ge=0, le=10_000_000)
     backlog_limit_bytes: int = setting("WEIR_BACKLOG_LIMIT_BYTES", 0,
         "Memory Redis may use before the gateway answers 503 backlog-full; 0 is nine tenths of its maxmemory, if any.",
         ge=0, le=2**50)
@@ -296,6 +321,8 @@ def _as_text(value: object) -> str:
         return str(value).lower()
     if isinstance(value, tuple):
         return ",".join(map(str, value))
+    if isinstance(value, time):
+        return value.isoformat("minutes")
     return "" if value is None else mask_secrets(str(value))
 
 

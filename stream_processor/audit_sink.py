@@ -19,10 +19,10 @@ from stream_processor.partitions import DayPartitions
 
 _COLUMNS = (
     "at, service, instance, client_id, key_id, method, endpoint, path, query, status, error, duration_us, bytes_in, "
-    "address, user_agent, request_id"
+    "address, user_agent, request_id, bytes_out, calls"
 )
 _COPY = f"COPY audit_logs ({_COLUMNS}) FROM STDIN (FORMAT BINARY)"
-_COLUMN_COUNT = binary.column_count(16)
+_COLUMN_COUNT = binary.column_count(18)
 
 
 @dataclass(slots=True)
@@ -101,6 +101,8 @@ def _row(record: AuditRecord) -> bytes:
             text(record.address),
             text(record.user_agent),
             text(record.request_id),
+            binary.NULL if record.bytes_out is None else binary.int8(record.bytes_out),
+            binary.int4(record.calls),
         )
     )
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from shared.failed_events import NO_RETRIES, RetryPolicy
 from stream_processor.failure_limit import DEFAULT_LIMIT, FailureLimit
+from stream_processor.maintenance import DEFAULT_MAINTENANCE, MaintenanceConfig
 from stream_processor.settlement import DEFAULT_NAMES, ParkedNames
 
 
@@ -29,3 +30,5 @@ class ProcessorConfig:
     """What is remembered of failed events for the gateways."""
     retry: RetryPolicy = NO_RETRIES
     """What the failed events of classes worth retrying are told."""
+    maintenance: MaintenanceConfig = DEFAULT_MAINTENANCE
+    """What is kept, and when the daily work is done."""

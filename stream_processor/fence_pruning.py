@@ -15,8 +15,8 @@ MAX_CHUNKS: Final = 40
 """A round's bound: what is left is there the next time."""
 
 
-def prune_fence(connection: Connection[Any], client: "redis.Redis", keys: StreamKeys) -> int:
-    """Delete the rows of entries that have left their stream, in transactions of CHUNK_ROWS; how many there were.
+def prune_fence(connection: Connection[Any], client: "redis.Redis", keys: StreamKeys, keep_days: int = 1) -> int:
+    """Delete rows older than ``keep_days`` of entries that have left their stream; how many. Chunks of CHUNK_ROWS.
 
     Ids rise, and an entry leaves its stream only when it is settled: what is older than the first entry cannot come
     back. A stream that is not there, as after Redis lost its data, says nothing, and nothing is deleted. Failures that
@@ -28,7 +28,7 @@ def prune_fence(connection: Connection[Any], client: "redis.Redis", keys: Stream
     for _ in range(MAX_CHUNKS):
         cursor = connection.execute(
             load_sql("stream_processor", "prune_fence"),
-            {"stream": keys.stream, "first_ms": first_ms, "rows": CHUNK_ROWS},
+            {"stream": keys.stream, "first_ms": first_ms, "keep_days": keep_days, "rows": CHUNK_ROWS},
         )
         deleted += cursor.rowcount
         if cursor.rowcount < CHUNK_ROWS:

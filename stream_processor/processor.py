@@ -18,6 +18,7 @@ from stream_processor.entries import Sink
 from stream_processor.event_sink import EventSink
 from stream_processor.failed_event_sink import FailedEventSink
 from stream_processor.heartbeat import Heartbeat
+from stream_processor.maintenance import Maintenance
 from stream_processor.metrics import ProcessorMetrics
 from stream_processor.partitions import DayPartitions
 from stream_processor.retry_schedule import RetrySchedule
@@ -49,6 +50,7 @@ class Processor:
             retries.tell = self.metrics.retried.inc
         self._partitions = DayPartitions(connect)
         self._heartbeat = Heartbeat(make_redis(), config.consumer, self.metrics)
+        self._maintenance = Maintenance(config.maintenance, connect)
         self._make_redis, self._connect = make_redis, connect
         sinks: dict[str, Sink] = {
             "events": EventSink(enrichers, self._partitions),
@@ -69,7 +71,8 @@ class Processor:
         log.info("processor.started", consumer=self._config.consumer, shards=self._config.shards)
         self._loops.start()
         for serve in (
-            self._obey_stop, self._keep_partitions_ahead, self._retry_failed, self._keep_up, self._serve_beyond
+            self._obey_stop, self._keep_partitions_ahead, self._retry_failed, self._keep_up, self._serve_beyond,
+            self._maintain,
         ):  # fmt: skip
             threading.Thread(target=serve, name=serve.__name__, daemon=True).start()
         beat = threading.Thread(target=self._heartbeat.run, args=(self._stop,), name="heartbeat", daemon=True)
@@ -99,7 +102,7 @@ class Processor:
         self._keep_up_shards(self._config.shards)
 
     def _keep_up_shards(self, shards: int) -> None:
-        upkeep = Upkeep(shards, self._make_redis, self._connect)
+        upkeep = Upkeep(shards, self._make_redis, self._connect, self._config.maintenance.policy.fence_days)
         upkeep.run(self._stop, self.metrics.upkeep_at.set_to_current_time)
 
     def _serve_beyond(self) -> None:
@@ -107,6 +110,9 @@ class Processor:
             threading.Thread(target=self._keep_up_shards, args=(shards,), name="upkeep-beyond", daemon=True).start()
 
         self._loops.serve_beyond(keep_up)
+
+    def _maintain(self) -> None:
+        self._maintenance.run(self._stop)
 
     def _make_partitions_ahead(self) -> float:
         """Make them, and say how long to wait until the next time."""

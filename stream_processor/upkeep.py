@@ -25,8 +25,13 @@ class Upkeep:
     """Rounds of upkeep, in a thread of its own. The advisory lock of the round's connection makes one leader."""
 
     def __init__(
-        self, shards: int, make_redis: Callable[[], redis.Redis], connect: Callable[[], Connection[Any]]
+        self,
+        shards: int,
+        make_redis: Callable[[], redis.Redis],
+        connect: Callable[[], Connection[Any]],
+        fence_days: int = 1,
     ) -> None:
+        self._fence_days = fence_days
         self._redis = make_redis()
         self._connect = connect
         self._shards = [ShardKeys(shard) for shard in range(shards)]
@@ -50,7 +55,7 @@ class Upkeep:
             compact_rollups(connection, compaction_target(now_seconds))
             moved = sum(counts.move(connection, now_seconds) for counts in self._counts)
             streams = [keys for shard in self._shards for keys in shard.streams]
-            pruned = sum(prune_fence(connection, self._redis, keys) for keys in streams)
+            pruned = sum(prune_fence(connection, self._redis, keys, self._fence_days) for keys in streams)
             if moved or pruned:
                 log.debug("upkeep.done", accepted_counts_moved=moved, fence_rows_pruned=pruned)
             return True

@@ -42,6 +42,14 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from None
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """For `-n auto`: three, as most tests wait most of their time; none on given servers, which they would share."""
+    try:
+        return 0 if choose_backend(config.getoption("--backend")).way == "external" else 3
+    except LookupError:
+        return 0  # pytest_configure says why
+
+
 def pytest_report_header(config: pytest.Config) -> str:
     backend = config.stash[BACKEND]
     return f"backend: {backend.way} ({backend.reason})"

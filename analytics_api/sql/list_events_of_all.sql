@@ -15,9 +15,7 @@ WITH RECURSIVE clients AS (
           AND (%(event_type)s::text IS NULL OR e.event_type = %(event_type)s)
           AND (%(before_at)s::timestamptz IS NULL
                OR (e.occurred_at, e.event_id, e.client_id) < (%(before_at)s, %(before_id)s, %(before_client)s))
-          AND (%(paths)s::text[] = '{}' OR NOT EXISTS (
-                SELECT FROM unnest(%(paths)s::text[], %(texts)s::text[], %(numbers)s::jsonb[]) AS f (path, text, number)
-                WHERE (e.payload #>> f.path::text[] = f.text OR e.payload #> f.path::text[] = f.number) IS NOT TRUE))
+          AND {conditions}
         ORDER BY e.occurred_at DESC, e.event_id DESC
         LIMIT %(limit)s
     ) AS newest

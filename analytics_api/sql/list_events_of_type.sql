@@ -36,9 +36,7 @@ CROSS JOIN LATERAL (
               AND e.occurred_at >= %(start)s AND e.occurred_at < %(end)s AND e.event_type = %(event_type)s
               AND (%(before_at)s::timestamptz IS NULL
                    OR (e.occurred_at, e.event_id, e.client_id) < (%(before_at)s, %(before_id)s, %(before_client)s))
-              AND (%(paths)s::text[] = '{}' OR NOT EXISTS (
-                    SELECT FROM unnest(%(paths)s::text[], %(texts)s::text[], %(numbers)s::jsonb[]) AS f (path, text, number)
-                    WHERE (e.payload #>> f.path::text[] = f.text OR e.payload #> f.path::text[] = f.number) IS NOT TRUE))
+              AND {conditions}
             OFFSET 0
         ) AS e
         WHERE m.event_type = %(event_type)s AND m.bucket_start >= hours.first AND m.bucket_start < hours.last

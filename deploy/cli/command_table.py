@@ -25,6 +25,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "top": ("deploy.cli.top", "Show what flows, waits and works, anew each second."),
     "tail": ("deploy.cli.tail", "Show events as they are accepted."),
     "reconcile": ("deploy.cli.reconcile", "Prove that nothing is lost and nothing twice."),
+    "partitions": ("deploy.cli.partitions", "See, make and drop the days that rows are kept in."),
+    "retention": ("deploy.cli.retention", "Drop what is past its retention, or say what that would be."),
     "db": ("deploy.cli.db", "Apply the migrations, or show how they stand."),
     "doctor": ("deploy.cli.doctor", "Say what is wrong with the environment and how to mend it."),
     "config": ("deploy.cli.config", "Show every setting, its value and where it came from."),

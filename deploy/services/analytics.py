@@ -13,6 +13,7 @@ from deploy.services.http_server import run, serve
 from deploy.services.instance import begin
 from shared.key_ring import KeyRing
 from shared.settings import Settings
+from shared.stranger_limit import StrangerPolicy
 
 _ANALYTICS_POOL: Final = 8
 
@@ -30,6 +31,8 @@ async def _analytics(settings: Settings, endpoints: Endpoints, instance: str) ->
         rate_limit=settings.rate_limit_requests_per_minute,
         window_seconds=settings.rate_limit_window_seconds,
         statement_timeout_ms=settings.statement_timeout_ms,
+        backlog_limit_records=settings.backlog_limit_records,
+        strangers=StrangerPolicy(settings.keyless_limit_per_address, settings.keyless_limit),
     )
     client = async_redis(endpoints.redis_url, settings.redis_timeout_ms / 1000)
     blocking = async_redis(endpoints.redis_url, settings.redis_timeout_ms / 1000 + BLOCK_MS / 1000)

@@ -15,6 +15,7 @@ from ingest_gateway.config import GatewayConfig
 from ingest_gateway.durability import Level, level_in_force, read_fsync_policy
 from shared.key_ring import KeyRing
 from shared.settings import Settings
+from shared.stranger_limit import StrangerPolicy
 
 log = structlog.get_logger()
 
@@ -48,6 +49,8 @@ async def _gateway(settings: Settings, endpoints: Endpoints, instance: str) -> N
         durability=await _level_in_force(settings, client),
         durability_wanted=settings.durability,
         redis_timeout_ms=settings.redis_timeout_ms,
+        backlog_limit_records=settings.backlog_limit_records,
+        strangers=StrangerPolicy(settings.keyless_limit_per_address, settings.keyless_limit),
     )
     configure = statement_timeout(_GATEWAY_STATEMENT_MS)
     pool = connection_pool(endpoints.gateway_database_url, size=_GATEWAY_POOL, configure=configure)

@@ -15,7 +15,9 @@ from stream_processor import crash_points
 from stream_processor.config import ProcessorConfig
 from stream_processor.enrich import load_enrichers
 from stream_processor.failure_limit import FailureLimit
+from stream_processor.maintenance import MaintenanceConfig
 from stream_processor.processor import Processor
+from stream_processor.retention import RetentionPolicy
 from stream_processor.retry_schedule import RetrySchedule
 from stream_processor.settlement import ParkedNames
 from stream_processor.stream_loop import BLOCK_MS
@@ -42,6 +44,7 @@ def run_processor(settings: Settings, endpoints: Endpoints) -> None:
         ),
         parked_names=ParkedNames.for_filter(settings.duplicate_window_seconds, settings.duplicate_max_ids),
         retry=retry_policy(settings),
+        maintenance=maintenance_config(settings),
     )
     redis_url, database_url = endpoints.redis_url, endpoints.processor_database_url
     timeout_seconds = BLOCK_MS / 1000 + 2 + settings.redis_timeout_ms / 1000
@@ -83,4 +86,22 @@ def retry_policy(settings: Settings) -> RetryPolicy:
         factor=settings.retry_factor,
         cap_seconds=settings.retry_cap_seconds,
         most_tries=settings.retry_max,
+    )
+
+
+def maintenance_config(settings: Settings) -> MaintenanceConfig:
+    """The daily work's slice of the settings."""
+    return MaintenanceConfig(
+        retention_policy(settings), settings.partitions_ahead_days, settings.partitions_at, settings.retention_at
+    )
+
+
+def retention_policy(settings: Settings) -> RetentionPolicy:
+    """How long everything is kept."""
+    return RetentionPolicy(
+        event_days=settings.event_retention_days,
+        audit_days=settings.audit_retention_days,
+        failed_event_days=settings.failed_event_retention_days,
+        rollup_days=settings.rollup_retention_days,
+        fence_days=settings.fence_retention_days,
     )

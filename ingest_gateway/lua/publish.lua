@@ -5,7 +5,7 @@
 --
 -- KEYS[1] events stream   KEYS[2] its totals   KEYS[3] audit stream   KEYS[4] its totals
 -- KEYS[5] ids             KEYS[6] ids before   KEYS[7] accepted counts   KEYS[8..] limit lists
--- ARGV[1] msgpack {backlog_limit, ids_max, ids_window_us, limit_window_us}
+-- ARGV[1] msgpack {backlog_limit, ids_max, ids_window_us, limit_window_us, audit_limit}
 -- ARGV[2] msgpack list of requests {
 --   limit_place   place in KEYS of the limit list, 0 for none
 --   limit
@@ -21,9 +21,10 @@
 -- Nearly always nothing is refused and no event is a duplicate: then ARGV[3] and ARGV[4] are written as they came, and
 -- nothing is cut (Redis' cmsgpack does not read msgpack's binary type).
 -- Returns msgpack {ms, list of results {outcome, remaining, reset_us, last, kept, duplicates}}
---   outcome 0 done, 1 rate limited, 2 backlog full; ms-(last - kept + k) is the id of the k-th kept event
+--   outcome 0 done, 1 rate limited, 2 backlog full, 3 too many audit records wait: nothing was done, nor recorded;
+--   ms-(last - kept + k) is the id of the k-th kept event
 --   duplicates: list of {place, ms, seq, same} with place from 0 and same = 1 if the payload's CRC is the first one's
-local ACCEPTED, LIMITED, BACKLOG = 0, 1, 2
+local ACCEPTED, LIMITED, BACKLOG, UNRECORDED = 0, 1, 2, 3
 
 local function count_header(n)
   return '\221' .. struct.pack('>I4', n) -- msgpack array 32
@@ -140,7 +141,7 @@ local function event_blob(requests, results, dropped, blocks)
 end
 
 local function publish(keys, argv)
-  local backlog_limit, ids_max, ids_window_us, limit_window_us = unpack(cmsgpack.unpack(argv[1]))
+  local backlog_limit, ids_max, ids_window_us, limit_window_us, audit_limit = unpack(cmsgpack.unpack(argv[1]))
   local requests = cmsgpack.unpack(argv[2])
   local time = redis.call('TIME')
   local now_us = time[1] * 1000000 + time[2]
@@ -150,6 +151,11 @@ local function publish(keys, argv)
   local ms = math.max(math.floor(now_us / 1000), tonumber(counts[3] or 0))
   local results, windows, refused, dropped, fresh, own, repeats, accounts = {}, {}, {}, {}, {}, {}, {}, {}
   local total, seen, with_events = 0, 0, 0 -- kept events; events looked at; requests that bring any
+  local waiting = redis.call('HMGET', keys[4], 'added', 'settled')
+  if tonumber(waiting[1] or 0) - tonumber(waiting[2] or 0) >= audit_limit then
+    for i = 1, #requests do results[i] = {UNRECORDED, 0, 0, added, 0, {}} end
+    return cmsgpack.pack({ms, results})
+  end
   rotate_ids(keys[5], keys[6], keys[2], now_us, ids_max, ids_window_us)
   local known = find_known(requests, keys[5], keys[6])
 

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analytics_api.event_trace import TraceState, locate
-from analytics_api.payload_filters import array_literal
 from shared.latency_sketch import GAMMA, bucket_value_us, percentile_us
 from shared.redis_keys import ShardKeys
 from shared.rfc_3339 import parse_time
@@ -39,10 +38,6 @@ def test_percentiles_of_a_sketch_are_within_two_percent(latencies_us: list[int],
 def test_a_time_is_what_was_written(after: timedelta, offset_minutes: int) -> None:
     moment = (START + after).astimezone(timezone(timedelta(minutes=offset_minutes)))
     assert parse_time(moment.isoformat()) == moment
-
-
-def test_array_parts_are_quoted() -> None:
-    assert array_literal(["a", 'b"c', "d\\e", "{,}", "NULL"]) == '{"a","b\\"c","d\\\\e","{,}","NULL"}'
 
 
 @given(COUNT, COUNT, COUNT, COUNT, st.none() | COUNT, COUNT)

@@ -1,0 +1,1 @@
+"""Partitions and retention by an operator's hand: `weir partitions` and `weir retention`."""
