@@ -28,3 +28,5 @@ class AnalyticsConfig:
     max_exports: int = 3
     """Exports at a time in this process; each holds a connection of the pool."""
     max_exports_of_key: int = 2
+    gateway_port: int = 8000
+    """Where the dashboard tells people to post a first event; on the host that they see the page on."""

@@ -102,7 +102,8 @@ class Processor:
         self._keep_up_shards(self._config.shards)
 
     def _keep_up_shards(self, shards: int) -> None:
-        upkeep = Upkeep(shards, self._make_redis, self._connect, self._config.maintenance.policy.fence_days)
+        fence_days = self._config.maintenance.policy.fence_days
+        upkeep = Upkeep(shards, self._make_redis, self._connect, fence_days)
         upkeep.run(self._stop, self.metrics.upkeep_at.set_to_current_time)
 
     def _serve_beyond(self) -> None:

@@ -33,6 +33,7 @@ async def _analytics(settings: Settings, endpoints: Endpoints, instance: str) ->
         statement_timeout_ms=settings.statement_timeout_ms,
         backlog_limit_records=settings.backlog_limit_records,
         strangers=StrangerPolicy(settings.keyless_limit_per_address, settings.keyless_limit),
+        gateway_port=settings.gateway_port,
     )
     client = async_redis(endpoints.redis_url, settings.redis_timeout_ms / 1000)
     blocking = async_redis(endpoints.redis_url, settings.redis_timeout_ms / 1000 + BLOCK_MS / 1000)
