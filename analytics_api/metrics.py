@@ -32,6 +32,7 @@ class AnalyticsMetrics:
         )
         self._processors = definitions.PROCESSORS.gauge(registry)
         self._partitions_ahead = definitions.PARTITIONS_AHEAD.gauge(registry)
+        self._compacted_until = definitions.ROLLUPS_COMPACTED.gauge(registry)
         self._reconciled_at = definitions.RECONCILE_LAST_RUN.gauge(registry)
         self._differences = definitions.RECONCILE_DIFFERENCES.gauge(registry)
 
@@ -62,9 +63,15 @@ class AnalyticsMetrics:
         self._reconciled_at.set(note.at if note else 0)
         self._differences.set(note.differences if note else 0)
 
-    def show_partitions(self, ahead_days: Mapping[str, int] | None) -> None:
-        """Set the days that are ready in each table, and whether PostgreSQL told them at all."""
-        self.postgresql_up.set(ahead_days is not None)
-        self._partitions_ahead.clear()
-        for table, days in (ahead_days or {}).items():
+    def show_tables(self, ahead_days: Mapping[str, int], compacted_until: float) -> None:
+        """Set the days that are ready in each table, and how far the coarser rollups are."""
+        self.postgresql_up.set(1)
+        for table, days in ahead_days.items():
             self._partitions_ahead.labels(table).set(days)
+        self._compacted_until.set(compacted_until)
+
+    def forget_tables(self) -> None:
+        """PostgreSQL does not answer: what it told last vanishes."""
+        self.postgresql_up.set(0)
+        self._partitions_ahead.clear()
+        self._compacted_until.set(float("nan"))

@@ -70,11 +70,14 @@ class StoreFacts:
             return
         self._asked_at = now
         try:
-            self._metrics.show_partitions(await within(_TIMEOUT_SECONDS, self._partitions_ahead()))
+            self._metrics.show_tables(*await within(_TIMEOUT_SECONDS, self._ask_postgresql()))
         except (psycopg.Error, TimeoutError):
-            self._metrics.show_partitions(None)
+            self._metrics.forget_tables()
 
-    async def _partitions_ahead(self) -> dict[str, int]:
+    async def _ask_postgresql(self) -> tuple[dict[str, int], float]:
         async with self._pool.connection(timeout=_TIMEOUT_SECONDS) as connection:
             cursor = await connection.execute(load_sql("analytics_api", "partitions_ahead"))
-            return dict(await cursor.fetchall())
+            ahead_days = dict(await cursor.fetchall())
+            cursor = await connection.execute(load_sql("analytics_api", "rollups_compacted"))
+            row = await cursor.fetchone()
+            return ahead_days, 0.0 if row is None else float(row[0])
