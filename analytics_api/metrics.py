@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
+from analytics_api.replica import Replica
 from shared import metric_definitions as definitions
 from shared.measured import UNMATCHED
 from shared.process_metrics import process_registry
@@ -21,6 +22,8 @@ class AnalyticsMetrics:
         self.request_seconds = definitions.ANALYTICS_REQUEST_SECONDS.histogram(registry)
         self.redis_up = definitions.ANALYTICS_REDIS_UP.gauge(registry)
         self.postgresql_up = definitions.ANALYTICS_POSTGRESQL_UP.gauge(registry)
+        self._replica_lag = definitions.ANALYTICS_REPLICA_LAG.gauge(registry)
+        self._replica_streaming = definitions.ANALYTICS_REPLICA_STREAMING.gauge(registry)
         self._streams = tuple(
             definition.gauge(registry)
             for definition in (
@@ -70,8 +73,15 @@ class AnalyticsMetrics:
             self._partitions_ahead.labels(table).set(days)
         self._compacted_until.set(compacted_until)
 
+    def show_replica(self, replica: Replica | None) -> None:
+        """Set how old what is read may be; None is a primary, which is never old."""
+        lag_seconds = 0.0 if replica is None else replica.lag_seconds
+        self._replica_lag.set(float("nan") if lag_seconds is None else lag_seconds)
+        self._replica_streaming.set(replica is None or replica.streaming)
+
     def forget_tables(self) -> None:
         """PostgreSQL does not answer: what it told last vanishes."""
         self.postgresql_up.set(0)
         self._partitions_ahead.clear()
-        self._compacted_until.set(float("nan"))
+        for gauge in (self._compacted_until, self._replica_lag, self._replica_streaming):
+            gauge.set(float("nan"))

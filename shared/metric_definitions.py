@@ -166,6 +166,12 @@ ANALYTICS_REDIS_UP: Final = gauge("weir_analytics_redis_up", "1 or 0", "",
     "1 when Redis answered this scrape.", "0: see Redis.")
 ANALYTICS_POSTGRESQL_UP: Final = gauge("weir_analytics_postgresql_up", "1 or 0", "",
     "1 when PostgreSQL answered the last look, at most 5 s ago.", "0: see PostgreSQL, and the role weir_reader.")
+ANALYTICS_REPLICA_LAG: Final = gauge("weir_analytics_replica_lag_seconds", "seconds", "",
+    "Age of what the streaming replica shows; 0 of a primary, NaN when the replica has replayed nothing yet.",
+    "High: the replica is too slow, a long query holds up its replay, or it has lost its primary.")
+ANALYTICS_REPLICA_STREAMING: Final = gauge("weir_analytics_replica_streaming", "1 or 0", "",
+    "1 when what is read is a primary, or a replica that hears its primary.",
+    "0: see the primary, and primary_conninfo of the replica; answers grow older.")
 STREAM_LENGTH: Final = gauge("weir_stream_length_events", "events", "stream shard",
     "Events in a stream, not settled.", "Rising: processors do not keep up; add some, or see PostgreSQL.")
 STREAM_LAG: Final = gauge("weir_stream_lag_events", "events", "stream shard",

@@ -176,6 +176,8 @@ _ANALYTICS: Final = [
           ((_quantile(0.95, "weir_analytics_request_duration_seconds", "route"), "{{route}}"),), width=16),
     Panel("Servers", "1 when reached.", "none",
           (("min(weir_analytics_redis_up)", "Redis"), ("min(weir_analytics_postgresql_up)", "PostgreSQL"))),
+    Panel("Replica", "Age of what the streaming replica shows; 0 of a primary.", "s",
+          (("max by (instance) (weir_analytics_replica_lag_seconds)", "{{instance}}"),)),
     *_pool("weir-analytics"),
     *_processes("weir-analytics"),
 ]
