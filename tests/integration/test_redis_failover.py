@@ -15,7 +15,7 @@ import redis
 from deploy.embedded.redis_server import EmbeddedRedis
 from deploy.embedded.secret_file import write_private
 from tests.fault_proxy import FaultProxy
-from tests.gateway_process import GatewayUnderTest, new_event, running_gateway
+from tests.gateway_process import GatewayUnderTest, new_event, refusal, running_gateway
 from tests.pipeline import assert_rollups_equal_recounts, intake, processing, stored_ids, wait_until_drained
 from tests.waiting import eventually
 
@@ -138,3 +138,25 @@ def test_a_failover_under_load_loses_nothing_that_a_replica_acknowledged(
     # At most the one batch that was under way when the producer stopped is stored without an answer.
     assert len(set(found) - set(producer.accepted)) <= BATCH_EVENTS
     assert_rollups_equal_recounts(database_url)
+
+
+def test_a_primary_without_the_replicas_it_wants_is_waited_for(
+    redis_url: str, database_url: str, tmp_path: Path
+) -> None:
+    with (
+        redis.Redis.from_url(redis_url) as client,
+        running_gateway(tmp_path, database_url, redis_url) as gateway,
+    ):
+        assert gateway.ingest(new_event(event_id="before")).status_code == 202
+        client.config_set("min-replicas-to-write", 1)
+        try:
+            with processing(redis_url, database_url) as processor:
+                assert refusal(gateway.ingest(new_event(event_id="refused"))) == (503, "unavailable")
+                eventually(lambda: "NOREPLICAS" in processor.processor.metrics.outages.last_error)
+                assert stored_ids(database_url) in ([], ["before"])
+                client.config_set("min-replicas-to-write", 0)
+                wait_until_drained(client, within_seconds=SLOW_SECONDS)
+        finally:
+            client.config_set("min-replicas-to-write", 0)
+        assert gateway.ingest(new_event(event_id="after")).status_code == 202
+    assert stored_ids(database_url) == ["before"]
