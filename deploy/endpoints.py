@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
+from pydantic import SecretStr
+
 from deploy.servers_file import RunningServers, ensure_secret_key, read_servers_file
+from shared.api_keys import Peppers
 from shared.errors import SettingsError
 from shared.settings import Settings, environment_name
 
@@ -60,6 +63,11 @@ class Endpoints:
         return ensure_secret_key(self.settings.data_dir)
 
     @property
+    def peppers(self) -> Peppers:
+        """The secret key, with the one to come and the one before, where they are set."""
+        return Peppers(self.secret_key, _bytes(self.settings.secret_key_next), _bytes(self.settings.secret_key_before))
+
+    @property
     def gateway_url(self) -> str:
         """The gateway: that of the settings if they name its place, else that of a running `weir up`."""
         named = any(self.settings.source_of(name) != "default" for name in ("gateway_host", "gateway_port"))
@@ -80,6 +88,10 @@ class Endpoints:
             f"start `weir up`, point WEIR_DATA_DIR at a running one, or set {wanted}",
             variable=environment_name(name),
         )
+
+
+def _bytes(secret: SecretStr | None) -> bytes | None:
+    return None if secret is None else secret.get_secret_value().encode()
 
 
 def resolve_endpoints(settings: Settings) -> Endpoints:
