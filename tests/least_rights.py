@@ -17,7 +17,7 @@ from deploy.embedded.secret_file import kept_secret
 ROOT = Path(__file__).resolve().parent.parent
 USERS = ROOT / "deploy/redis/users.acl"
 ROLES = ROOT / "deploy/postgres/roles.sql"
-REDIS_PARTS = ("gateway", "processor", "analytics", "operator")
+REDIS_PARTS = ("gateway", "processor", "analytics", "operator", "backup")
 SQL_PARTS = ("gateway", "processor", "analytics")
 
 

@@ -127,6 +127,14 @@ def operate(
             assert not [check for check in json.loads(told.out) if "denied" in str(check).lower()], told.out
 
 
+def test_the_user_of_backups_may_copy_and_nothing_else(restricted: RestrictedRedis, tmp_path: Path) -> None:
+    copy = tmp_path / "redis.rdb"
+    command = ["redis-cli", "-u", restricted.urls["backup"], "--rdb", str(copy)]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    assert copy.read_bytes()[-9] == 0xFF
+    assert denied(restricted) == []
+
+
 def test_no_part_may_do_another_ones_work_in_redis(restricted: RestrictedRedis) -> None:
     for part, command in (
         ("gateway", ["XREADGROUP", "GROUP", "weir", "x", "STREAMS", "weir:{0}:events", ">"]),
@@ -138,6 +146,7 @@ def test_no_part_may_do_another_ones_work_in_redis(restricted: RestrictedRedis) 
         ("operator", ["CONFIG", "SET", "maxmemory", "1"]),
         ("operator", ["GET", "elsewhere"]),
         ("operator", ["ACL", "LIST"]),
+        ("backup", ["XLEN", "weir:{0}:events"]),
     ):
         with (
             redis.Redis.from_url(restricted.urls[part]) as client,
