@@ -101,17 +101,18 @@ def resolve_endpoints(settings: Settings) -> Endpoints:
 
 def gateway_url(settings: Settings) -> str:
     """Where this machine reaches a gateway that listens as `settings` say."""
-    return _url_of(settings.gateway_host, settings.gateway_port)
+    return _url_of(settings, settings.gateway_host, settings.gateway_port)
 
 
 def analytics_url(settings: Settings) -> str:
     """The same of the analytics API."""
-    return _url_of(settings.analytics_host, settings.analytics_port)
+    return _url_of(settings, settings.analytics_host, settings.analytics_port)
 
 
-def _url_of(host: str, port: int) -> str:
+def _url_of(settings: Settings, host: str, port: int) -> str:
     reached = "127.0.0.1" if host in ("0.0.0.0", "::", "") else host  # noqa: S104
-    return f"http://{f'[{reached}]' if ':' in reached else reached}:{port}"
+    scheme = "http" if settings.tls_certificate is None else "https"
+    return f"{scheme}://{f'[{reached}]' if ':' in reached else reached}:{port}"
 
 
 def with_role(database_url: str, role: str) -> str:

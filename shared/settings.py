@@ -137,6 +137,10 @@ class Settings(BaseSettings):
     analytics_host: str = setting("WEIR_ANALYTICS_HOST", "127.0.0.1", "Address the analytics API listens on.")
     analytics_port: int = setting("WEIR_ANALYTICS_PORT", 8001,
         "Port the analytics API listens on.", ge=1, le=65_535)
+    tls_certificate: Path | None = setting("WEIR_TLS_CERTIFICATE", None,
+        "Certificate chain (PEM) that both HTTP services serve TLS with; read at their start.", form="a file")
+    tls_key: Path | None = setting("WEIR_TLS_KEY", None,
+        "Private key (PEM, without a passphrase) of that certificate.", form="a file")
     trusted_proxies: Networks = setting("WEIR_TRUSTED_PROXIES", (),
         "Addresses or networks, comma separated, whose X-Forwarded-For is believed.",
         form="IP addresses or networks such as 10.0.0.0/8, comma separated")
