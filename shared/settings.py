@@ -198,6 +198,9 @@ class Settings(BaseSettings):
         "Processor processes that `weir up` starts.", ge=0, le=256)
     batch_bytes: int = setting("WEIR_BATCH_BYTES", 8 * MIB,
         "Bytes of events a processor stores in one transaction at most.", ge=64 * 1024, le=1024 * MIB)
+    processor_niceness: int = setting("WEIR_PROCESSOR_NICENESS", 10,
+        "How far a processor gives way to others on its machine: a producer waits for the gateway, nobody for it.",
+        ge=0, le=19)
     batch_age_ms: int = setting("WEIR_BATCH_AGE_MS", 20,
         "Time a processor waits for a batch to fill.", ge=0, le=60_000)
     claim_idle_seconds: float = setting("WEIR_CLAIM_IDLE_SECONDS", 30,

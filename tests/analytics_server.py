@@ -29,7 +29,7 @@ PEPPER = b"a pepper for tests"
 class AnalyticsUnderTest:
     """Calls with the admin's key unless told otherwise."""
 
-    def __init__(self, database_url: str, base_url: str, live: Live) -> None:
+    def __init__(self, database_url: str, base_url: str, live: Live | None = None) -> None:
         self.live = live
         self.database_url = database_url
         self.base_url = base_url
