@@ -15,6 +15,7 @@ from analytics_api.config import AnalyticsConfig
 from deploy.connections import async_redis
 from ingest_gateway.app import build_app as build_gateway
 from shared.answers import AsgiApp
+from shared.api_keys import Peppers
 from shared.key_ring import KeyRing
 from shared.stranger_limit import StrangerPolicy
 from tests.publishing import config
@@ -84,7 +85,7 @@ def test_thousands_of_random_paths_make_no_new_series(redis_url: str, build: Bui
     async def run() -> None:
         pool: AsyncConnectionPool[Any] = AsyncConnectionPool("", min_size=1, max_size=1, open=False)
         async with async_redis(redis_url, 30) as client:
-            app = build(pool, client, KeyRing(pool, b"pepper", fresh_seconds=2, grace_seconds=60))
+            app = build(pool, client, KeyRing(pool, Peppers(b"pepper"), fresh_seconds=2, grace_seconds=60))
             statuses = await stroll(app, 10 * AT_ONCE)
             await series(app)  # asking is a request too
             before = await series(app)
