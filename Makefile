@@ -25,7 +25,7 @@ up: setup ## start everything on embedded servers; ARGS="--processors 2 …" goe
 	@exec $(BIN)/weir up $(ARGS)
 
 test: setup-dev ## run the tests on real servers; ARGS="-k keys --backend=docker …" goes to pytest
-	@exec $(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
+	@exec $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: setup-dev ## format, lint, strict types, import rules, documentation, container files, alert rules
 	$(BIN)/ruff format --check .

@@ -210,12 +210,20 @@ class ConsumerAnswer(_Answer):
     idle_seconds: float
 
 
+class ReplicaAnswer(_Answer):
+    """The streaming replica that is read: what it shows is this old."""
+
+    streaming: bool
+    lag_seconds: float | None
+
+
 class QueueStatus(_Answer):
     """What waits, and who works on it."""
 
     streams: list[StreamAnswer]
     consumers: list[ConsumerAnswer]
     failed: int | None
+    replica: ReplicaAnswer | None
 
 
 class AuditRecordAnswer(_Answer):

@@ -6,6 +6,7 @@ from typing import Any
 from analytics_api.event_trace import EventTrace, EventTraces, TraceState
 from analytics_api.json_answer import embed, embed_bytes
 from analytics_api.reader import Reader, Row
+from analytics_api.replica import replica_of
 from shared.problems import FieldError, Problem
 
 _CONTRACT = ("event_id", "client_id", "event_type", "payload", "occurred_at", "received_at", "stored_at", "state")
@@ -39,7 +40,15 @@ class EventLookup:
             return None
         # It may have been settled between the two looks; a processor commits before it acknowledges.
         settled = await self._settled(client_id, event_id)
-        return settled or _describe_trace(trace, event_id)
+        if settled is not None:
+            return settled
+        if trace.state is TraceState.SETTLED and not trace.is_dying and not await self._reads_a_replica():
+            return None  # stored once, and gone since: retention, or discarded by a person
+        # A replica cannot tell what is gone from what it does not have yet: of the latter "not known" would be wrong.
+        return _describe_trace(trace, event_id)
+
+    async def _reads_a_replica(self) -> bool:
+        return replica_of(await self._reader.first("replica", {})) is not None
 
     async def _settled(self, client_id: str, event_id: str) -> dict[str, Any] | None:
         parameters = {"client_id": client_id, "event_id": event_id}
@@ -73,9 +82,7 @@ def _describe_failed(row: Row) -> dict[str, Any]:
     return described
 
 
-def _describe_trace(trace: EventTrace, event_id: str) -> dict[str, Any] | None:
-    if trace.state is TraceState.SETTLED and not trace.is_dying:
-        return None  # stored once, and gone since: retention, or discarded by a person
+def _describe_trace(trace: EventTrace, event_id: str) -> dict[str, Any]:
     described: dict[str, Any] = dict.fromkeys(_CONTRACT)
     described |= {"event_id": event_id, "client_id": trace.client_id}
     described["state"] = "accepted" if trace.state is TraceState.ACCEPTED else "pending"

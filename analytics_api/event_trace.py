@@ -1,5 +1,6 @@
 """What Redis remembers of an event that PostgreSQL does not have (yet)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from struct import Struct
@@ -47,20 +48,34 @@ class EventTraces:
         self._shards = shards
 
     async def find(self, client_id: str, event_id: str) -> EventTrace | None:
-        """The trace, or None when the filter does not know the event (any more)."""
-        keys = ShardKeys(shard_of(client_id, self._shards))
+        """The trace, or None when no filter knows the event (any more).
+
+        Looks in the client's shard first, then in the others: a gateway may yet have another number of shards.
+        """
+        own = shard_of(client_id, self._shards)
+        others = [shard for shard in range(self._shards) if shard != own]
         name = f"{client_id}\x00{event_id}"
         try:
-            pipeline = self._client.pipeline(transaction=True)
-            pipeline.hget(keys.ids, name)
-            pipeline.hget(keys.ids_before, name)
-            remembered = await pipeline.execute()
-            packed = remembered[0] or remembered[1]
-            if packed is None:
-                return None
-            return await self._locate(keys, client_id, unpack_entry_id(packed))
+            for shards in filter(None, ([own], others)):
+                found = await self._remembered(name, shards)
+                if found is not None:
+                    shard, entry_id = found
+                    return await self._locate(ShardKeys(shard), client_id, entry_id)
         except (RedisError, OSError) as error:
             raise unavailable("Redis") from error
+        return None
+
+    async def _remembered(self, name: str, shards: Sequence[int]) -> tuple[int, EntryId] | None:
+        pipeline = self._client.pipeline(transaction=False)
+        for keys in map(ShardKeys, shards):
+            # In this order a rotation between the two hides nothing: it moves the one to the other.
+            pipeline.hget(keys.ids, name)
+            pipeline.hget(keys.ids_before, name)
+        answers = iter(await pipeline.execute())
+        for shard, newer, older in zip(shards, answers, answers, strict=True):
+            if newer or older:
+                return shard, unpack_entry_id(newer or older)
+        return None
 
     async def _locate(self, keys: ShardKeys, client_id: str, entry_id: EntryId) -> EventTrace:
         pipeline = self._client.pipeline(transaction=True)

@@ -13,6 +13,7 @@ from starlette.responses import PlainTextResponse
 
 from analytics_api.json_answer import json_answer
 from analytics_api.metrics import AnalyticsMetrics
+from analytics_api.replica import Replica, read_replica
 from analytics_api.store_facts import StoreFacts
 from shared.deadline import within
 from shared.openapi_access import HEALTH_ANSWERS
@@ -36,19 +37,19 @@ class Health:
             return f"down: {type(error).__name__}"
         return "ok"
 
-    async def postgresql(self) -> str:
-        """``ok``, or what is wrong; a schema that is missing, or may not be read, is."""
+    async def postgresql(self) -> tuple[str, Replica | None]:
+        """``ok``, or what is wrong (a schema missing or not readable is); and the replica, if it is one."""
         try:
-            await within(_TIMEOUT_SECONDS, self._check_schema())
+            return "ok", await within(_TIMEOUT_SECONDS, self._check_schema())
         except psycopg.ProgrammingError as error:
-            return f"schema not readable: {type(error).__name__}; see `weir db status`"
+            return f"schema not readable: {type(error).__name__}; see `weir db status`", None
         except (psycopg.Error, TimeoutError) as error:
-            return f"down: {type(error).__name__}"
-        return "ok"
+            return f"down: {type(error).__name__}", None
 
-    async def _check_schema(self) -> None:
+    async def _check_schema(self) -> Replica | None:
         async with self._pool.connection(timeout=_TIMEOUT_SECONDS) as connection:
             await connection.execute(load_sql("analytics_api", "check_schema"))
+            return await read_replica(connection)
 
 
 def health_routes(health: Health, facts: StoreFacts, metrics: AnalyticsMetrics, instance: str) -> APIRouter:
@@ -56,7 +57,7 @@ def health_routes(health: Health, facts: StoreFacts, metrics: AnalyticsMetrics, 
     router = APIRouter(tags=["health"])
 
     async def answer() -> Response:
-        redis_state, postgresql_state = await asyncio.gather(health.redis(), health.postgresql())
+        redis_state, (postgresql_state, replica) = await asyncio.gather(health.redis(), health.postgresql())
         # Without Redis no audit record can be written, and without that no answer leaves.
         ready = redis_state == postgresql_state == "ok"
         document = {
@@ -65,6 +66,7 @@ def health_routes(health: Health, facts: StoreFacts, metrics: AnalyticsMetrics, 
             "instance": instance,
             "redis": redis_state,
             "postgresql": postgresql_state,
+            "replica": None if replica is None else replica.described(),
         }
         return json_answer(document, 200 if ready else 503)
 
@@ -75,7 +77,11 @@ def health_routes(health: Health, facts: StoreFacts, metrics: AnalyticsMetrics, 
 
     @router.get("/readyz", responses=HEALTH_ANSWERS)
     async def readyz() -> Response:
-        """200 when questions can be answered; 503 names what is down."""
+        """200 when questions can be answered; 503 names what is down.
+
+        `replica` tells of the streaming replica that is read, if it is one: whether it hears its primary, and how old
+        what it shows may be. A replica that lags answers all the same: of an earlier moment.
+        """
         return await answer()
 
     @router.get("/api/v1/health", responses=HEALTH_ANSWERS)

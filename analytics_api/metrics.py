@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
+from analytics_api.replica import Replica
 from shared import metric_definitions as definitions
 from shared.measured import UNMATCHED
 from shared.process_metrics import process_registry
@@ -21,6 +22,8 @@ class AnalyticsMetrics:
         self.request_seconds = definitions.ANALYTICS_REQUEST_SECONDS.histogram(registry)
         self.redis_up = definitions.ANALYTICS_REDIS_UP.gauge(registry)
         self.postgresql_up = definitions.ANALYTICS_POSTGRESQL_UP.gauge(registry)
+        self._replica_lag = definitions.ANALYTICS_REPLICA_LAG.gauge(registry)
+        self._replica_streaming = definitions.ANALYTICS_REPLICA_STREAMING.gauge(registry)
         self._streams = tuple(
             definition.gauge(registry)
             for definition in (
@@ -32,6 +35,7 @@ class AnalyticsMetrics:
         )
         self._processors = definitions.PROCESSORS.gauge(registry)
         self._partitions_ahead = definitions.PARTITIONS_AHEAD.gauge(registry)
+        self._compacted_until = definitions.ROLLUPS_COMPACTED.gauge(registry)
         self._reconciled_at = definitions.RECONCILE_LAST_RUN.gauge(registry)
         self._differences = definitions.RECONCILE_DIFFERENCES.gauge(registry)
 
@@ -62,9 +66,22 @@ class AnalyticsMetrics:
         self._reconciled_at.set(note.at if note else 0)
         self._differences.set(note.differences if note else 0)
 
-    def show_partitions(self, ahead_days: Mapping[str, int] | None) -> None:
-        """Set the days that are ready in each table, and whether PostgreSQL told them at all."""
-        self.postgresql_up.set(ahead_days is not None)
-        self._partitions_ahead.clear()
-        for table, days in (ahead_days or {}).items():
+    def show_tables(self, ahead_days: Mapping[str, int], compacted_until: float) -> None:
+        """Set the days that are ready in each table, and how far the coarser rollups are."""
+        self.postgresql_up.set(1)
+        for table, days in ahead_days.items():
             self._partitions_ahead.labels(table).set(days)
+        self._compacted_until.set(compacted_until)
+
+    def show_replica(self, replica: Replica | None) -> None:
+        """Set how old what is read may be; None is a primary, which is never old."""
+        lag_seconds = 0.0 if replica is None else replica.lag_seconds
+        self._replica_lag.set(float("nan") if lag_seconds is None else lag_seconds)
+        self._replica_streaming.set(replica is None or replica.streaming)
+
+    def forget_tables(self) -> None:
+        """PostgreSQL does not answer: what it told last vanishes."""
+        self.postgresql_up.set(0)
+        self._partitions_ahead.clear()
+        for gauge in (self._compacted_until, self._replica_lag, self._replica_streaming):
+            gauge.set(float("nan"))

@@ -11,6 +11,7 @@ from analytics_api.answer_models import QueueStatus
 from analytics_api.json_answer import json_answer
 from analytics_api.parameters import ClientId, only_known
 from analytics_api.reader import Reader, unavailable
+from analytics_api.replica import replica_of
 from analytics_api.tenancy import Reading, visible_client
 from shared.problems import Problem
 from shared.stream_status import ConsumerStatus, StreamStatus, read_stream_status_async
@@ -31,6 +32,7 @@ def queue_routes(reader: Reader, client: "redis.asyncio.Redis", shards: int) -> 
         """What waits in the streams, in events, and who works on it, in entries; each entry holds many events.
 
         The streams are everybody's; `failed` counts the client's failed events, and is null while PostgreSQL is away.
+        `replica` is null when PostgreSQL is away or a primary; of a streaming replica it tells how old what is read is.
         """
         client_id = visible_client(api_key, parameters.client_id)
         try:
@@ -42,7 +44,7 @@ def queue_routes(reader: Reader, client: "redis.asyncio.Redis", shards: int) -> 
             {
                 "streams": [_describe_stream(stream) for stream in streams],
                 "consumers": consumers,
-                "failed": await _count_failed(reader, client_id),
+                **await _store_facts(reader, client_id),
             }
         )
 
@@ -70,9 +72,10 @@ def _describe_consumer(consumer: ConsumerStatus) -> dict[str, Any]:
     }
 
 
-async def _count_failed(reader: Reader, client_id: str | None) -> int | None:
+async def _store_facts(reader: Reader, client_id: str | None) -> dict[str, Any]:
     try:
         rows = await reader.rows("count_failed", {"client_id": client_id})
+        replica = replica_of(await reader.first("replica", {}))
     except Problem:
-        return None  # the streams are asked for most when PostgreSQL is away
-    return int(rows[0]["failed"])
+        return {"failed": None, "replica": None}  # the streams are asked for most when PostgreSQL is away
+    return {"failed": int(rows[0]["failed"]), "replica": None if replica is None else replica.described()}

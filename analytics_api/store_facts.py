@@ -10,6 +10,7 @@ from psycopg_pool import AsyncConnectionPool
 from redis.exceptions import RedisError
 
 from analytics_api.metrics import AnalyticsMetrics
+from analytics_api.replica import Replica, read_replica
 from shared.deadline import within
 from shared.processor_status import ProcessorState, read_heartbeats_async
 from shared.reconcile_note import read_reconcile_note
@@ -70,11 +71,18 @@ class StoreFacts:
             return
         self._asked_at = now
         try:
-            self._metrics.show_partitions(await within(_TIMEOUT_SECONDS, self._partitions_ahead()))
+            ahead_days, compacted_until, replica = await within(_TIMEOUT_SECONDS, self._ask_postgresql())
         except (psycopg.Error, TimeoutError):
-            self._metrics.show_partitions(None)
+            self._metrics.forget_tables()
+            return
+        self._metrics.show_tables(ahead_days, compacted_until)
+        self._metrics.show_replica(replica)
 
-    async def _partitions_ahead(self) -> dict[str, int]:
+    async def _ask_postgresql(self) -> tuple[dict[str, int], float, Replica | None]:
         async with self._pool.connection(timeout=_TIMEOUT_SECONDS) as connection:
             cursor = await connection.execute(load_sql("analytics_api", "partitions_ahead"))
-            return dict(await cursor.fetchall())
+            ahead_days = dict(await cursor.fetchall())
+            cursor = await connection.execute(load_sql("analytics_api", "rollups_compacted"))
+            row = await cursor.fetchone()
+            compacted_until = 0.0 if row is None else float(row[0])
+            return ahead_days, compacted_until, await read_replica(connection)

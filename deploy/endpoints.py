@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
+from pydantic import SecretStr
+
 from deploy.servers_file import RunningServers, ensure_secret_key, read_servers_file
+from shared.api_keys import Peppers
 from shared.errors import SettingsError
 from shared.settings import Settings, environment_name
 
@@ -60,6 +63,11 @@ class Endpoints:
         return ensure_secret_key(self.settings.data_dir)
 
     @property
+    def peppers(self) -> Peppers:
+        """The secret key, with the one to come and the one before, where they are set."""
+        return Peppers(self.secret_key, _bytes(self.settings.secret_key_next), _bytes(self.settings.secret_key_before))
+
+    @property
     def gateway_url(self) -> str:
         """The gateway: that of the settings if they name its place, else that of a running `weir up`."""
         named = any(self.settings.source_of(name) != "default" for name in ("gateway_host", "gateway_port"))
@@ -82,6 +90,10 @@ class Endpoints:
         )
 
 
+def _bytes(secret: SecretStr | None) -> bytes | None:
+    return None if secret is None else secret.get_secret_value().encode()
+
+
 def resolve_endpoints(settings: Settings) -> Endpoints:
     """Explicit settings win; else the servers of a `weir up` that runs on the data directory."""
     return Endpoints(settings, read_servers_file(settings.data_dir))
@@ -89,17 +101,18 @@ def resolve_endpoints(settings: Settings) -> Endpoints:
 
 def gateway_url(settings: Settings) -> str:
     """Where this machine reaches a gateway that listens as `settings` say."""
-    return _url_of(settings.gateway_host, settings.gateway_port)
+    return _url_of(settings, settings.gateway_host, settings.gateway_port)
 
 
 def analytics_url(settings: Settings) -> str:
     """The same of the analytics API."""
-    return _url_of(settings.analytics_host, settings.analytics_port)
+    return _url_of(settings, settings.analytics_host, settings.analytics_port)
 
 
-def _url_of(host: str, port: int) -> str:
+def _url_of(settings: Settings, host: str, port: int) -> str:
     reached = "127.0.0.1" if host in ("0.0.0.0", "::", "") else host  # noqa: S104
-    return f"http://{f'[{reached}]' if ':' in reached else reached}:{port}"
+    scheme = "http" if settings.tls_certificate is None else "https"
+    return f"{scheme}://{f'[{reached}]' if ':' in reached else reached}:{port}"
 
 
 def with_role(database_url: str, role: str) -> str:

@@ -34,7 +34,7 @@ from shared.problem_handlers import install_problem_handlers
 log = structlog.get_logger()
 
 PUBLIC_PATHS: Final = frozenset((HOME_PATH, "/healthz", "/readyz", "/api/v1/health", "/metrics"))
-_LAST_USED_SECONDS: Final = 30
+_KEYS_SECONDS: Final = 30
 
 
 def build_app(
@@ -52,7 +52,7 @@ def build_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(_flush_last_used(key_ring)), asyncio.create_task(memory.watch())]
+        tasks = [asyncio.create_task(_keep_keys(key_ring)), asyncio.create_task(memory.watch())]
         yield
         for task in tasks:
             task.cancel()
@@ -92,10 +92,13 @@ def build_app(
     return app
 
 
-async def _flush_last_used(key_ring: KeyRing) -> None:
+async def _keep_keys(key_ring: KeyRing) -> None:
+    """When keys were last used, and the new hashes of those that were proved under the SECRET_KEY before."""
     while True:
-        await asyncio.sleep(_LAST_USED_SECONDS)
+        await asyncio.sleep(_KEYS_SECONDS)
         try:
             await key_ring.flush_last_used()
+            if renewed := await key_ring.flush_renewals():
+                log.info("keys.renewed", keys=renewed)
         except (psycopg.Error, PoolTimeout) as error:
-            log.warning("keys.last_used_not_written", error=type(error).__name__)
+            log.warning("keys.not_written", error=type(error).__name__)

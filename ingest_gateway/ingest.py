@@ -192,6 +192,8 @@ class IngestEndpoint:
             except Problem as unavailable:
                 problem = unavailable
         self._metrics.refused[problem.type] += 1
+        if call.api_key is None and problem.type == "rate-limited":
+            self._metrics.strangers += 1
         self._count(call, problem.status)
         for message in problem_messages(problem, call.facts.request_id, call.headers):
             await send(message)

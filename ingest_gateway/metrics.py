@@ -36,6 +36,7 @@ class GatewayMetrics(Collector):
         self.rejected = 0
         """Invalid events of batches; those sent singly are known by their status."""
         self.limited = 0
+        self.strangers = 0
         self.active = 0
         self.refused = Counter(dict.fromkeys(("unauthenticated", "invalid-event", "rate-limited", "unavailable"), 0))
         """Ingest requests by problem type."""
@@ -72,14 +73,15 @@ class GatewayMetrics(Collector):
         yield self._decisions()
 
     def _decisions(self) -> Metric:
-        """Of requests with a key. Derived: a request that is admitted costs nothing to count twice."""
+        """Derived where it can be: a request that is admitted costs nothing to count twice."""
         turned_away = self.refused["rate-limited"]
         asked = sum(count for (route, _), count in self._requests.items() if route in PATHS)
         family = definitions.GATEWAY_LIMITER.counter_family()
         for decision, count in (
             ("admitted", asked - self.refused["unauthenticated"] - turned_away),
             ("limited", self.limited),
-            ("busy", turned_away - self.limited),
+            ("busy", turned_away - self.limited - self.strangers),
+            ("stranger", self.strangers),
         ):
             family.add_metric([decision], max(count, 0))
         return family

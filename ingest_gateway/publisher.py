@@ -158,6 +158,7 @@ class Publisher:
     async def _call_while_waiting(self) -> None:
         try:
             while self._waiting:
+                await asyncio.sleep(0)  # requests that are at the door go with this call
                 await self._call(self._take())
         finally:
             self._caller = None

@@ -38,6 +38,15 @@ class KeyParts:
     secret: str
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class Peppers:
+    """SECRET_KEY, and while it is changed the one to come or the one before: keys are accepted under each."""
+
+    now: bytes
+    next: bytes | None = None
+    before: bytes | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class ApiKey:
     """A row of ``api_keys``."""

@@ -14,9 +14,9 @@ from typing import Any, Final
 import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from shared.api_keys import ApiKey, matches, parse_key
+from shared.api_keys import ApiKey, Peppers, matches, parse_key, secret_hmac
 from shared.deadline import within
-from shared.key_store import find_key, touch_keys
+from shared.key_store import Renewal, find_key, renew_keys, touch_keys
 from shared.problems import Problem
 
 STALE_FACTOR: Final = 2
@@ -42,18 +42,19 @@ class KeyRing:
     def __init__(
         self,
         pool: AsyncConnectionPool[Any],
-        pepper: bytes,
+        peppers: Peppers,
         *,
         fresh_seconds: float,
         grace_seconds: float,
     ) -> None:
         self._pool = pool
-        self._pepper = pepper
+        self._peppers = peppers
         self._fresh_seconds = fresh_seconds
         self._grace_seconds = grace_seconds
         self._remembered: OrderedDict[str, _Remembered] = OrderedDict()
         self._look_ups: dict[str, asyncio.Task[None]] = {}
         self._used: dict[str, datetime] = {}
+        self._renewals: dict[str, Renewal] = {}
         self._proved: OrderedDict[str, tuple[str, bytes]] = OrderedDict()
 
     async def authenticate(self, token: str | None) -> ApiKey:
@@ -80,13 +81,37 @@ class KeyRing:
         if parts is None:
             raise _refused("this is not an API key of Weir: its form or its checksum is wrong")
         api_key = await self._current(parts.public_id)
-        if api_key is None or not matches(api_key, self._pepper, parts.secret):
+        if api_key is None or not self._holds(api_key, parts.secret):
             raise _refused("no such API key")
         self._proved[token] = parts.public_id, api_key.secret_hmac
         self._proved.move_to_end(token)
         while len(self._proved) > MAX_REMEMBERED:
             self._proved.popitem(last=False)
         return api_key
+
+    def _holds(self, api_key: ApiKey, secret: str) -> bool:
+        peppers = self._peppers
+        if any(matches(api_key, pepper, secret) for pepper in (peppers.now, peppers.next) if pepper is not None):
+            return True
+        if peppers.before is None or not matches(api_key, peppers.before, secret):
+            return False
+        self._renewals[api_key.public_id] = Renewal(api_key.secret_hmac, secret_hmac(peppers.now, secret))
+        return True
+
+    async def flush_renewals(self) -> int:
+        """Hash the keys that were proved under the pepper before anew under that of now; how many rows that changed.
+
+        A key whose row has changed meanwhile stays as it is. Raises psycopg's errors, and keeps them for the next call.
+        """
+        renewals, self._renewals = self._renewals, {}
+        if not renewals:
+            return 0
+        try:
+            async with self._pool.connection(timeout=_LOOK_UP_TIMEOUT_SECONDS) as connection:
+                return await renew_keys(connection, renewals)
+        except (psycopg.Error, PoolTimeout):
+            self._renewals = {**renewals, **self._renewals}
+            raise
 
     async def flush_last_used(self) -> None:
         """Write down when keys were last used. Raises psycopg's errors, and keeps the times for the next call."""

@@ -3,8 +3,9 @@
 Every call takes an open asyncio connection (autocommit or inside the caller's transaction) and raises psycopg's errors.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, TypedDict, cast
+from typing import Any, NamedTuple, TypedDict, cast
 
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
@@ -20,6 +21,13 @@ class KeyChanges(TypedDict, total=False):
     rate_limit: int | None
     name: str
     expires_at: datetime | None
+
+
+class Renewal(NamedTuple):
+    """The HMAC of a key's secret under one pepper, and that of the same secret under another."""
+
+    before: bytes
+    after: bytes
 
 
 async def create_key(
@@ -85,6 +93,17 @@ async def delete_key(connection: AsyncConnection[Any], public_id: str) -> bool:
 async def touch_keys(connection: AsyncConnection[Any], used: dict[str, datetime]) -> None:
     """Note when keys were last used."""
     await connection.execute(load_sql("shared", "touch_keys"), {"public_ids": list(used), "ats": list(used.values())})
+
+
+async def renew_keys(connection: AsyncConnection[Any], renewals: Mapping[str, Renewal]) -> int:
+    """Replace hashes by public id, each only where the row still holds the one before; how many were replaced."""
+    columns = {
+        "public_ids": list(renewals),
+        "befores": [renewal.before for renewal in renewals.values()],
+        "afters": [renewal.after for renewal in renewals.values()],
+    }
+    cursor = await connection.execute(load_sql("shared", "renew_keys"), columns)
+    return cursor.rowcount
 
 
 async def _one(connection: AsyncConnection[Any], query: str, **values: object) -> ApiKey | None:

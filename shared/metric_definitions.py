@@ -90,7 +90,8 @@ GATEWAY_ACTIVE: Final = gauge("weir_gateway_requests_active", "requests", "",
 GATEWAY_CONCURRENCY_LIMIT: Final = gauge("weir_gateway_concurrency_limit_requests", "requests", "",
     "Ingest requests this process has in hand at once at most.", "Set by WEIR_MAX_CONCURRENCY.")
 GATEWAY_LIMITER: Final = counter("weir_gateway_limiter_decisions_total", "requests", "decision",
-    "Ingest requests with a key: `admitted`, `limited` by the key's rate, or `busy`, as it had its share of slots.",
+    "Ingest requests: `admitted`, `limited` by the key's rate, `busy` as it had its share of slots, or `stranger`: "
+    "too many without a valid key.",
     "Many limited: see who, in the audit log; raise the key's limit, or let it be.")
 GATEWAY_PUBLISH_CALLS: Final = counter("weir_gateway_publish_calls_total", "calls", "outcome",
     "Calls of the atomic function; concurrent requests share one. Outcome is `done` or `failed`.",
@@ -165,6 +166,12 @@ ANALYTICS_REDIS_UP: Final = gauge("weir_analytics_redis_up", "1 or 0", "",
     "1 when Redis answered this scrape.", "0: see Redis.")
 ANALYTICS_POSTGRESQL_UP: Final = gauge("weir_analytics_postgresql_up", "1 or 0", "",
     "1 when PostgreSQL answered the last look, at most 5 s ago.", "0: see PostgreSQL, and the role weir_reader.")
+ANALYTICS_REPLICA_LAG: Final = gauge("weir_analytics_replica_lag_seconds", "seconds", "",
+    "Age of what the streaming replica shows; 0 of a primary, NaN when the replica has replayed nothing yet.",
+    "High: the replica is too slow, a long query holds up its replay, or it has lost its primary.")
+ANALYTICS_REPLICA_STREAMING: Final = gauge("weir_analytics_replica_streaming", "1 or 0", "",
+    "1 when what is read is a primary, or a replica that hears its primary.",
+    "0: see the primary, and primary_conninfo of the replica; answers grow older.")
 STREAM_LENGTH: Final = gauge("weir_stream_length_events", "events", "stream shard",
     "Events in a stream, not settled.", "Rising: processors do not keep up; add some, or see PostgreSQL.")
 STREAM_LAG: Final = gauge("weir_stream_lag_events", "events", "stream shard",
@@ -179,6 +186,9 @@ PROCESSORS: Final = gauge("weir_processors", "processors", "state",
 PARTITIONS_AHEAD: Final = gauge("weir_partitions_ahead_days", "days", "table",
     "Days after today (UTC), without a hole, whose partition is there; 31 at most, -1 when today's is missing.",
     "Below 1: processors cannot make them; see partitions.not_made in their log.")
+ROLLUPS_COMPACTED: Final = gauge("weir_rollups_compacted_until_timestamp_seconds", "seconds since 1970", "",
+    "Up to when minutes are added to the rollups by hour and day; answers are exact anyway, only slower.",
+    "Old: see upkeep.put_off in the processors' log.")
 RECONCILE_LAST_RUN: Final = gauge("weir_reconcile_last_run_timestamp_seconds", "seconds since 1970", "",
     "When weir reconcile last ended, but for runs on one client; 0 if not within 30 days.", "Run it daily.")
 RECONCILE_DIFFERENCES: Final = gauge("weir_reconcile_differences", "differences", "",

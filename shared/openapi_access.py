@@ -27,7 +27,8 @@ _CHALLENGE: Final[dict[str, Any]] = {"WWW-Authenticate": {**_TEXT, "required": T
 _HEALTH: Final[dict[str, Any]] = {
     "type": "object",
     "required": ["status", "service", "instance", "redis", "postgresql"],
-    "properties": {name: {"type": "string"} for name in ("status", "service", "instance", "redis", "postgresql")},
+    "properties": {name: {"type": "string"} for name in ("status", "service", "instance", "redis", "postgresql")}
+    | {"replica": {"type": ["object", "null"], "description": "Analytics: the streaming replica that is read."}},
 }
 HEALTH_ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
     200: {"description": "Able to work", "content": {"application/json": {"schema": _HEALTH}}},

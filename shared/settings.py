@@ -45,6 +45,7 @@ Networks = Annotated[tuple[Network, ...], BeforeValidator(split_list), NoDecode]
 TimeOfDay = Annotated[time, BeforeValidator(check_time_of_day)]
 DataDir = Annotated[Path, AfterValidator(check_data_dir)]
 
+_SECRETS = frozenset(("SECRET_KEY", "WEIR_SECRET_KEY_NEXT", "WEIR_SECRET_KEY_BEFORE"))
 A_POSTGRES_URL = "a URL such as postgresql://user@host:5432/database"
 
 
@@ -90,6 +91,10 @@ class Settings(BaseSettings):
         "PostgreSQL as the writer role; without it DATABASE_URL with role weir_writer.", form=A_POSTGRES_URL)
     secret_key: SecretStr | None = setting("SECRET_KEY", None,
         "Pepper of the API keys' hashes: a change voids every key; without it one is kept in WEIR_DATA_DIR.")
+    secret_key_next: SecretStr | None = setting("WEIR_SECRET_KEY_NEXT", None,
+        "The SECRET_KEY to come: keys are accepted under it too; deploy/docs/security.md has the steps.")
+    secret_key_before: SecretStr | None = setting("WEIR_SECRET_KEY_BEFORE", None,
+        "The SECRET_KEY before: keys are accepted under it too, and those that are used are hashed anew.")
     environment: Literal["development", "test", "production"] = setting("ENVIRONMENT", "development",
         "In production a missing or placeholder SECRET_KEY refuses to start.")
     debug: bool = setting("DEBUG", False, "Log at debug level, whatever WEIR_LOG_LEVEL says.")
@@ -132,6 +137,10 @@ class Settings(BaseSettings):
     analytics_host: str = setting("WEIR_ANALYTICS_HOST", "127.0.0.1", "Address the analytics API listens on.")
     analytics_port: int = setting("WEIR_ANALYTICS_PORT", 8001,
         "Port the analytics API listens on.", ge=1, le=65_535)
+    tls_certificate: Path | None = setting("WEIR_TLS_CERTIFICATE", None,
+        "Certificate chain (PEM) that both HTTP services serve TLS with; read at their start.", form="a file")
+    tls_key: Path | None = setting("WEIR_TLS_KEY", None,
+        "Private key (PEM, without a passphrase) of that certificate.", form="a file")
     trusted_proxies: Networks = setting("WEIR_TRUSTED_PROXIES", (),
         "Addresses or networks, comma separated, whose X-Forwarded-For is believed.",
         form="IP addresses or networks such as 10.0.0.0/8, comma separated")
@@ -189,6 +198,9 @@ class Settings(BaseSettings):
         "Processor processes that `weir up` starts.", ge=0, le=256)
     batch_bytes: int = setting("WEIR_BATCH_BYTES", 8 * MIB,
         "Bytes of events a processor stores in one transaction at most.", ge=64 * 1024, le=1024 * MIB)
+    processor_niceness: int = setting("WEIR_PROCESSOR_NICENESS", 10,
+        "How far a processor gives way to others on its machine: a producer waits for the gateway, nobody for it.",
+        ge=0, le=19)
     batch_age_ms: int = setting("WEIR_BATCH_AGE_MS", 20,
         "Time a processor waits for a batch to fill.", ge=0, le=60_000)
     claim_idle_seconds: float = setting("WEIR_CLAIM_IDLE_SECONDS", 30,
@@ -309,7 +321,7 @@ def _validated(values: Mapping[str, Any], sources: Mapping[str, Source]) -> Sett
         wrong = dict.fromkeys(str(detail["loc"][0]) for detail in error.errors())
     fields = {environment_name(name): field for name, field in Settings.model_fields.items()}
     lines = [
-        explain(env, fields[env], MASK if env == "SECRET_KEY" else _as_text(values[env]), sources[env]) for env in wrong
+        explain(env, fields[env], MASK if env in _SECRETS else _as_text(values[env]), sources[env]) for env in wrong
     ]
     raise SettingsError("; ".join(lines), variable=next(iter(wrong)))
 

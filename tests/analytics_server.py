@@ -19,7 +19,7 @@ from analytics_api.live.live import Live, LiveLimits
 from analytics_api.reader import Reader, configure_reader
 from deploy.endpoints import with_role
 from deploy.services.websocket_protocol import WEBSOCKET_OPTIONS
-from shared.api_keys import Scope
+from shared.api_keys import Peppers, Scope
 from shared.key_ring import KeyRing
 from shared.key_store import create_key
 
@@ -29,7 +29,7 @@ PEPPER = b"a pepper for tests"
 class AnalyticsUnderTest:
     """Calls with the admin's key unless told otherwise."""
 
-    def __init__(self, database_url: str, base_url: str, live: Live) -> None:
+    def __init__(self, database_url: str, base_url: str, live: Live | None = None) -> None:
         self.live = live
         self.database_url = database_url
         self.base_url = base_url
@@ -102,7 +102,7 @@ async def _serve(
         check=AsyncConnectionPool.check_connection,
     )  # fmt: skip
     async with client, pool:
-        key_ring = KeyRing(pool, PEPPER, fresh_seconds=2, grace_seconds=60)
+        key_ring = KeyRing(pool, Peppers(PEPPER), fresh_seconds=2, grace_seconds=60)
         reader = Reader(pool, config.statement_timeout_ms)
         live = Live(reader, client, client, config.shards, key_ring, LiveLimits(viewers=8, viewers_per_key=4))
         made.append(live)

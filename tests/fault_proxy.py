@@ -82,6 +82,11 @@ class FaultProxy:
         credentials = self._behind.netloc.rpartition("@")[0]
         return urlunsplit(self._behind._replace(netloc=f"{credentials}@127.0.0.1:{port}"))
 
+    def lead_to(self, url: str) -> None:
+        """New connections go to this server from now on; those there are end. As an address that follows a primary."""
+        self._behind = urlsplit(url)
+        self.cut()
+
     def cut(self) -> None:
         """End every connection now."""
         with self._lock:

@@ -168,7 +168,7 @@ def running_gateway(folder: Path, database_url: str, redis_url: str, **environme
     service = ServiceProcess(["gateway", "run"], folder, settings | environment)
     try:
         gateway = GatewayUnderTest(service, port, database_url, redis_url)
-        eventually(lambda: _is_ready(gateway), within_seconds=20, what="the gateway is ready")
+        eventually(lambda: _is_ready(gateway), within_seconds=60, what="the gateway is ready")
         gateway.prepare_keys()
         yield gateway
         gateway.http.close()

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from websockets.exceptions import ConnectionClosed
@@ -21,7 +21,8 @@ def viewing(
     headers = {} if key is None else {"X-API-Key": key or api.admin}
     address = api.base_url.replace("http://", "ws://") + PATH
     with connect(address, additional_headers=headers, open_timeout=20, close_timeout=5, **options) as socket:
-        socket.send(json.dumps({"type": "subscribe"} | (subscribe or {})))
+        with suppress(ConnectionClosed):  # one too many is told so before it says a word
+            socket.send(json.dumps({"type": "subscribe"} | (subscribe or {})))
         yield socket
 
 

@@ -99,8 +99,9 @@ def _greet(settings: Settings, servers: ServersUp, seconds: float) -> None:
     from deploy.fleet.first_key import ensure_first_key
 
     weir = command_name()
-    gateway = f"http://{settings.gateway_host}:{settings.gateway_port}"
-    analytics = f"http://{settings.analytics_host}:{settings.analytics_port}"
+    scheme = "http" if settings.tls_certificate is None else "https"
+    gateway = f"{scheme}://{settings.gateway_host}:{settings.gateway_port}"
+    analytics = f"{scheme}://{settings.analytics_host}:{settings.analytics_port}"
     place = "" if settings.source_of("data_dir") == "default" else f" --data-dir {shlex.quote(str(settings.data_dir))}"
     _say(f"up in {seconds:.1f} s" + (f" on {' and '.join(servers.versions)}" if servers.versions else ""))
     _say("")

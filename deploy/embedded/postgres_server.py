@@ -1,9 +1,11 @@
 """A PostgreSQL server on loopback, as durable as a production one, sized for a small machine."""
 
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from signal import SIGINT, Signals
-from typing import ClassVar
+from typing import ClassVar, Final
 from urllib.parse import quote
 
 import psycopg
@@ -21,6 +23,9 @@ from deploy.embedded.server_user import ServerUser, reachable_programs
 
 DATABASE = "weir"
 SOCKET_NAME = ".s.PGSQL.65535.lock"  # the longest it makes
+
+_NICENESS: Final = 5
+"""It shares the machine with the gateway, for whose answers producers wait."""
 
 SETTINGS: Mapping[str, str] = {
     "fsync": "on",
@@ -150,7 +155,10 @@ class EmbeddedPostgres(EmbeddedServer):
                 *(part for name, value in settings.items() for part in ("-c", f"{name}={value}")),
             ]
             inherited = (fd, self._lock.inherited_fd)
-            return ChildProcess(Launch(arguments, self._cluster.user, self.log, SIGINT, inherited))
+            child = ChildProcess(Launch(arguments, self._cluster.user, self.log, SIGINT, inherited))
+            with suppress(ProcessLookupError):  # it may have failed already, as _wait_until_ready tells
+                os.setpriority(os.PRIO_PROCESS, child.pid, _NICENESS)
+            return child
 
     def _is_ready(self) -> bool:
         return self._cluster is not None and self._cluster.is_ready(self.pid)

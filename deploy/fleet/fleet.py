@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +10,7 @@ from deploy.embedded.child_process import last_lines
 from deploy.fleet.metrics_targets import MetricsTargets
 from deploy.fleet.processor_fleet import ProcessorFleet
 from deploy.fleet.service_process import ServiceProcess
+from deploy.services.certificate import trust_of_own
 from shared.errors import HaltError
 from shared.settings import Settings, environment_name, environment_of
 
@@ -52,7 +53,7 @@ class Fleet:
         began = time.monotonic()
         for service, (host, port) in zip(self.front, places, strict=True):
             said = False
-            while not _is_ready(host, port) and not is_stopping():
+            while not _is_ready(host, port, settings.tls_certificate) and not is_stopping():
                 waited_seconds = time.monotonic() - began
                 if service.pid is None or waited_seconds > _READY_SECONDS:
                     raise HaltError(
@@ -88,8 +89,12 @@ def _stop(services: list[ServiceProcess], seconds: float) -> list[str]:
     return [service.name for service in services if not service.wait(deadline)]
 
 
-def _is_ready(host: str, port: int) -> bool:
-    connection = HTTPConnection("127.0.0.1" if host in {"0.0.0.0", ""} else host, port, timeout=1)  # noqa: S104
+def _is_ready(host: str, port: int, certificate: Path | None) -> bool:
+    reached = "127.0.0.1" if host in {"0.0.0.0", ""} else host  # noqa: S104
+    if certificate is None:
+        connection = HTTPConnection(reached, port, timeout=1)
+    else:
+        connection = HTTPSConnection(reached, port, timeout=1, context=trust_of_own(certificate))
     try:
         connection.request("GET", "/readyz")
         return connection.getresponse().status == 200

@@ -40,7 +40,7 @@ async def _analytics(settings: Settings, endpoints: Endpoints, instance: str) ->
     configure = configure_reader(config.statement_timeout_ms)
     pool = connection_pool(endpoints.analytics_database_url, size=_ANALYTICS_POOL, configure=configure)
     key_ring = KeyRing(
-        pool, endpoints.secret_key, fresh_seconds=settings.key_cache_seconds, grace_seconds=settings.key_grace_seconds
+        pool, endpoints.peppers, fresh_seconds=settings.key_cache_seconds, grace_seconds=settings.key_grace_seconds
     )
     await pool.open()
     try:

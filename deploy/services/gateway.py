@@ -54,11 +54,13 @@ async def _gateway(settings: Settings, endpoints: Endpoints, instance: str) -> N
     )
     configure = statement_timeout(_GATEWAY_STATEMENT_MS)
     pool = connection_pool(endpoints.gateway_database_url, size=_GATEWAY_POOL, configure=configure)
-    pepper = endpoints.secret_key
-    key_ring = KeyRing(pool, pepper, fresh_seconds=settings.key_cache_seconds, grace_seconds=settings.key_grace_seconds)
+    peppers = endpoints.peppers
+    key_ring = KeyRing(
+        pool, peppers, fresh_seconds=settings.key_cache_seconds, grace_seconds=settings.key_grace_seconds
+    )
     await pool.open()
     try:
-        app = build_gateway(config, pool, client, key_ring, pepper)
+        app = build_gateway(config, pool, client, key_ring, peppers.now)
         await serve(app, settings, settings.gateway_host, settings.gateway_port)
     finally:
         await client.aclose()

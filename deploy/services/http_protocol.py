@@ -87,8 +87,12 @@ class TimelyProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._head_complete:  # else it is a trailer: nobody reads it, and there may be no end of them
-            super().on_header(name, value)
+        if self._head_complete:
+            return  # it is a trailer: nobody reads it, and there may be no end of them
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))  # all that uvicorn does, without a call for each field
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)

@@ -13,6 +13,7 @@ from typing import Any, Final
 import uvicorn
 import uvloop
 
+from deploy.services.certificate import check_certificate
 from deploy.services.http_protocol import timely_protocol
 from deploy.services.websocket_protocol import WEBSOCKET_OPTIONS
 from shared.answers import AsgiApp
@@ -54,6 +55,7 @@ async def serve(
     ``stop`` is called first: it ends answers that would go on for ever.
     """
     trusted = settings.trusted_proxies
+    check_certificate(settings.tls_certificate, settings.tls_key)
     server = _Server(
         uvicorn.Config(
             app,
@@ -67,6 +69,8 @@ async def serve(
             server_header=False,
             proxy_headers=bool(trusted),
             forwarded_allow_ips=list(trusted),
+            ssl_certfile=settings.tls_certificate,
+            ssl_keyfile=settings.tls_key,
             timeout_graceful_shutdown=ceil(settings.drain_seconds),
         ),
         stop,

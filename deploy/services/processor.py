@@ -1,5 +1,6 @@
 """A stream processor's process."""
 
+import os
 import secrets
 import signal
 
@@ -28,6 +29,7 @@ log = structlog.get_logger()
 def run_processor(settings: Settings, endpoints: Endpoints) -> None:
     """Process until SIGTERM or SIGINT, then drain."""
     instance = begin(settings, "processor")
+    os.nice(settings.processor_niceness)
     if settings.environment == "test":
         crash_points.arm(crash_points.CrashPoint(settings.crash_point))
     config = ProcessorConfig(

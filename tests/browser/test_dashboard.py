@@ -16,7 +16,7 @@ from tests.waiting import eventually
 from tests.weir_up import WeirUp
 
 MARKUP = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
-PHONE = {"viewport": {"width": 360, "height": 740}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
+PHONE = {"viewport": {"width": 320, "height": 640}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
 INKS = ("--text", "--quiet", "--accent", "--good", "--warn", "--bad", "--violet", "--pink")
 UNNAMED = """() => {
     const title = (part) => document.getElementById(part.getAttribute("aria-labelledby"));
@@ -33,7 +33,11 @@ CHARTS = ("throughput", "latency", "lag")
 def browser() -> Iterator[Browser]:
     """Of the module only: while playwright runs, no other event loop can."""
     program = shutil.which("chromium")
-    assert program, "install Debian's chromium: apt-get install chromium"
+    if program is None:
+        missing = "no chromium on the PATH: apt-get install chromium"
+        if os.environ.get("CI") == "true":
+            pytest.fail(missing)
+        pytest.skip(missing)
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         yield started
@@ -108,14 +112,15 @@ def test_the_page_asks_nobody_else_for_anything_and_keeps_its_policy(live: Dashb
     live.assert_quiet()
 
 
-def test_the_key_is_in_no_address_and_no_log(live: DashboardPage, weir: WeirUp) -> None:
-    live.says("#audit", "/api/v1/analytics")
+def test_the_key_is_in_no_address_and_no_log(page: DashboardPage, weir: WeirUp) -> None:
+    page.sign_in(weir.key)
+    page.says("#audit", "/api/v1/analytics")
     secret = weir.key.rpartition("_")[2]
-    assert all(secret not in url for url in [live.page.url, *live.asked])
+    assert all(secret not in url for url in [page.page.url, *page.asked])
     assert all(secret not in log.read_text() for log in weir.data_dir.glob("logs/*.log"))
-    live.page.get_by_role("button", name="Sign out").click()
-    live.sees(live.page.get_by_label("API key"))
-    kept = live.page.evaluate("JSON.stringify([{...sessionStorage}, {...localStorage}]) + document.cookie")
+    page.page.get_by_role("button", name="Sign out").click()
+    page.sees(page.page.get_by_label("API key"))
+    kept = page.page.evaluate("JSON.stringify([{...sessionStorage}, {...localStorage}]) + document.cookie")
     assert secret not in kept
 
 
@@ -269,10 +274,9 @@ def test_every_part_has_a_name_for_screen_readers(watching: DashboardPage) -> No
     assert unnamed == []
 
 
-@pytest.mark.parametrize("width", [320, 360])
-def test_a_phone_scrolls_in_one_direction_only(browser: Browser, weir: WeirUp, width: int) -> None:
+def test_a_phone_scrolls_in_one_direction_only(browser: Browser, weir: WeirUp) -> None:
     weir.post(event("a.type." + "with-a-very-long-name" * 4), event(REFUSED_TYPE), wait_seconds=10)
-    with dashboard(browser, weir.analytics, **{**PHONE, "viewport": {"width": width, "height": 740}}) as phone:
+    with dashboard(browser, weir.analytics, **PHONE) as phone:
         phone.open()
         assert phone.overflow_px() <= 0
         phone.sign_in(weir.key).is_live()

@@ -150,7 +150,7 @@ def test_other_methods_and_paths_are_problems_too(api: AnalyticsUnderTest) -> No
 
 
 def test_a_query_that_takes_too_long_is_ended(database_url: str, redis_url: str) -> None:
-    with serve_analytics(database_url, redis_url, statement_timeout_ms=50) as api:
+    with serve_analytics(database_url, redis_url, statement_timeout_ms=1000) as api:
         with psycopg.connect(database_url) as connection:
             # readers then wait behind this lock, which is as slow as a query can be
             connection.execute("LOCK TABLE rollup_events_minute")

@@ -15,23 +15,26 @@ from analytics_api.config import AnalyticsConfig
 from deploy.connections import async_redis
 from ingest_gateway.app import build_app as build_gateway
 from shared.answers import AsgiApp
+from shared.api_keys import Peppers
 from shared.key_ring import KeyRing
+from shared.stranger_limit import StrangerPolicy
 from tests.publishing import config
 
 STRANGERS = 5_000  # of each service: 10,000 in all
 AT_ONCE = 100
+UNLIMITED = StrangerPolicy(0, 0)  # beyond the limit all are answered alike, before a route is looked for
 TEMPLATES = ("/{}", "/api/v1/events/{}", "/api/v1/keys/{}", "/api/v1/events/ingest/{}", "/docs/{}", "/metrics/{}")
 
 Build = Callable[[AsyncConnectionPool[Any], "redis.asyncio.Redis", KeyRing], AsgiApp]
 
 
 def gateway(pool: AsyncConnectionPool[Any], client: "redis.asyncio.Redis", key_ring: KeyRing) -> AsgiApp:
-    return build_gateway(config(), pool, client, key_ring, b"pepper")
+    return build_gateway(config(strangers=UNLIMITED), pool, client, key_ring, b"pepper")
 
 
 def analytics(pool: AsyncConnectionPool[Any], client: "redis.asyncio.Redis", key_ring: KeyRing) -> AsgiApp:
     facts = AnalyticsConfig(
-        instance="a", shards=1, rate_limit=0, window_seconds=60, statement_timeout_ms=1000
+        instance="a", shards=1, rate_limit=0, window_seconds=60, statement_timeout_ms=1000, strangers=UNLIMITED
     )  # fmt: skip
     return build_analytics(facts, pool, client, key_ring)
 
@@ -82,7 +85,7 @@ def test_thousands_of_random_paths_make_no_new_series(redis_url: str, build: Bui
     async def run() -> None:
         pool: AsyncConnectionPool[Any] = AsyncConnectionPool("", min_size=1, max_size=1, open=False)
         async with async_redis(redis_url, 30) as client:
-            app = build(pool, client, KeyRing(pool, b"pepper", fresh_seconds=2, grace_seconds=60))
+            app = build(pool, client, KeyRing(pool, Peppers(b"pepper"), fresh_seconds=2, grace_seconds=60))
             statuses = await stroll(app, 10 * AT_ONCE)
             await series(app)  # asking is a request too
             before = await series(app)

@@ -66,9 +66,10 @@ def test_the_gateway_counts_what_it_takes_what_it_refuses_and_why(
         assert ask("weir_gateway_events_duplicate_total") == 1
         assert ask("weir_gateway_events_rejected_total") == 4
         decisions = {
-            one: ask("weir_gateway_limiter_decisions_total", decision=one) for one in ("admitted", "limited", "busy")
+            one: ask("weir_gateway_limiter_decisions_total", decision=one)
+            for one in ("admitted", "limited", "busy", "stranger")
         }
-        assert decisions == {"admitted": 6, "limited": 2, "busy": 0}
+        assert decisions == {"admitted": 6, "limited": 2, "busy": 0, "stranger": 0}
         assert ask("weir_gateway_ingest_refused_total", problem="rate-limited") == 2
         assert ask("weir_gateway_ingest_refused_total", problem="unauthenticated") == 1
         assert ask("weir_gateway_requests_total", route="/api/v1/keys/", status="200") == 1

@@ -139,7 +139,8 @@ def test_a_file_where_the_data_directory_should_be_is_refused(tmp_path: Path) ->
 
 
 def test_no_repr_shows_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SECRET_KEY", PASSWORD)
+    for name in ("SECRET_KEY", "WEIR_SECRET_KEY_NEXT", "WEIR_SECRET_KEY_BEFORE"):
+        monkeypatch.setenv(name, PASSWORD)
     monkeypatch.setenv("DATABASE_URL", f"postgresql://owner:{PASSWORD}@db/weir?sslmode=require")
     monkeypatch.setenv("ANALYTICS_DATABASE_URL", f"postgresql://db/weir?user=reader&password={PASSWORD}")
     monkeypatch.setenv("REDIS_URL", f"redis://:{PASSWORD}@cache:6379/0")

@@ -110,7 +110,7 @@ export class Session {
     });
     this.#upkeep.keep("failed events", FAILED_SECONDS, async (isWanted) => {
       const rows = await readFailed(range, clientId, MOST_FAILED);
-      if (isWanted()) showFailed(rows.slice(0, MOST_FAILED), range.words, rows.length > MOST_FAILED);
+      if (isWanted()) showFailed(rows.slice(0, MOST_FAILED), range.words, rows.length > MOST_FAILED, this.#failed);
     });
   }
 
@@ -164,7 +164,7 @@ export class Session {
     this.#failed = null;
     clearNow();
     clearTypes();
-    showFailed([], this.#range.words, false);
+    showFailed([], this.#range.words, false, 0);
     showAudit([]);
     showWorks({ processors: [], streams: [] });
     hideWorks(false);

@@ -58,7 +58,8 @@ function fillRow(row, { calls }) {
   const [method, endpoint, times, trouble, client] = row.cells[1].children;
   setText(method, newest.method);
   setText(endpoint, newest.endpoint === "unmatched" ? newest.path : newest.endpoint);
-  setText(times, calls.length > 1 ? `× ${count(calls.length)}` : "");
+  const number = calls.reduce((sum, call) => sum + call.calls, 0); // a record may stand for several calls of strangers
+  setText(times, number > 1 ? `× ${count(number)}` : "");
   setText(trouble, newest.error ?? "");
   row.cells[1].title = `${newest.path}\n${newest.user_agent ?? ""}`.trim();
   for (const place of [client, row.cells[2]]) setText(place, newest.client_id ?? "no key");

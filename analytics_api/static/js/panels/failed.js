@@ -13,12 +13,12 @@ const REASONS = {
   retries_exhausted: "retries exhausted",
 };
 
-/** Show rows of the API's failed-events; `hasMore` when there are others. */
-export function showFailed(rows, rangeWords, hasMore) {
+/** Show rows of the API's failed-events; `hasMore` when there are others, `kept` is how many there are of any age. */
+export function showFailed(rows, rangeWords, hasMore, kept) {
   showRows(table.tBodies[0], rows, (row) => `${row.id} ${row.last_failed_at}`, makeRow);
   table.hidden = rows.length === 0;
   byId("failed-empty").hidden = rows.length !== 0;
-  setText(byId("failed-empty"), `None in the ${rangeWords}.`);
+  setText(byId("failed-empty"), `None in the ${rangeWords}.${kept > 0 ? " A longer range shows older ones." : ""}`);
   const note = hasMore ? `the last ${count(rows.length)}; all of them: weir failed list` : "";
   setText(byId("failed-note"), note);
 }

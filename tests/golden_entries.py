@@ -1,0 +1,24 @@
+"""Stream entries of version 1, byte for byte as the first release wrote them. These bytes never change.
+
+They may wait in a Redis, or stand in a copy of one, when a later release reads them.
+"""
+
+BLOCKS = bytes.fromhex(
+    "919901a461636d65cf0006442ab0747000a467772d31a93139322e302e322e31aa6375726c2f382e352e30a57265712d31ac"
+    "336b544d6439324c6d7830719295a3652d31aa6f726465722e70616964cf0006442ab0652dc0c41d7b22616d6f756e74223a"
+    "20312c20226e616d65223a20225a6fc3ab227dce7fa81cab95a3652d32aa6f726465722e70616964c0c4027b7dcea3a6bf43"
+)
+"""Of `acme`: e-1 of 2025-11-22T08:26:39Z, received a second later, and e-2, without a time of its own."""
+
+RECORDS = bytes.fromhex(
+    "91dc001101cf0006442ab0747000a767617465776179a467772d31a461636d65ac336b544d6439324c6d783071a4504f5354"
+    "b42f6170692f76312f6576656e74732f6261746368b42f6170692f76312f6576656e74732f6261746368a0cd05dc78a93139"
+    "322e302e322e31aa6375726c2f382e352e30a57265712d31cccaa0"
+)
+"""The call that brought them."""
+
+FAILURES = bytes.fromhex(
+    "919ba461636d65a3652d33aa6f726465722e70616964c0cf0006442ab0747000c4027b7daf656e7269636865725f6661696c"
+    "6564c0b256616c75654572726f723a2062726f6b656e01cf0006442ab083b240"
+)
+"""e-3 of the same client, given up for a broken enricher."""
