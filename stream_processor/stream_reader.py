@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
 import redis
-from redis.exceptions import OutOfMemoryError, ResponseError
+from redis.exceptions import ResponseError
 
 from shared.redis_functions import RedisFunction
 from shared.redis_keys import GROUP, StreamKeys
@@ -27,20 +27,14 @@ class StreamReader:
         self._redis = client
         self._keys = keys
         self.consumer = consumer
+        self._create_group = RedisFunction("stream_processor", "create_group", when_full=True)
         self._take = RedisFunction("stream_processor", "take", when_full=True)
         self._keep = RedisFunction("stream_processor", "keep", when_full=True)
         self._leave = RedisFunction("stream_processor", "leave", when_full=True)
 
     def create_group(self) -> None:
-        """Make the group at the stream's beginning, and the stream, unless they are there.
-
-        Does nothing when Redis is full, which refuses this even where the group is there; the next read tells.
-        """
-        try:
-            self._redis.xgroup_create(self._keys.stream, GROUP, id="0", mkstream=True)
-        except ResponseError as error:
-            if not isinstance(error, OutOfMemoryError) and not str(error).startswith("BUSYGROUP"):
-                raise
+        """Make the group at the stream's beginning, and the stream, unless they are there; also when Redis is full."""
+        self._create_group.call(self._redis, [self._keys.stream], GROUP)
 
     def wait_for_new(self, block_ms: int) -> list[StreamEntry]:
         """The next entry nobody has read, waiting up to ``block_ms``; one only, for its size is not known before."""

@@ -61,9 +61,9 @@ def test_a_full_redis_takes_nothing_and_says_when_to_come_back(client: Any, url:
 
 def test_processors_go_on_while_redis_is_full(client: Any, url: str, database_url: str) -> None:
     publish(url, request(event("good"), event("bad", b"no json")))
-    pipeline = Pipeline(url, database_url)
     client.function_flush()  # a processor of another release, whose functions Redis does not know yet
     client.config_set("maxmemory", 1)
+    pipeline = Pipeline(url, database_url)  # the first one ever: it has to make the group, too
     stored = pipeline.pass_on()
     pipeline.close()
     assert len(stored.parked) == 1

@@ -1,6 +1,7 @@
 """Streams that are held: who reads on, who stores what is in hand, and what it takes to go on."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,8 @@ def weir(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, redis_url: str, capsys
     def command(*arguments: str) -> Any:
         capsys.readouterr()
         assert run(["processors", *arguments, "--json"]) == 0
-        return json.loads(capsys.readouterr().out)
+        out = capsys.readouterr().out  # the processor of the test logs there too
+        return json.JSONDecoder().raw_decode(out, re.search(r"^\[$", out, re.MULTILINE).start())[0]
 
     return command
 
