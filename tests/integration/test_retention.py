@@ -12,6 +12,8 @@ import pytest
 
 from deploy.cli import run
 from stream_processor.maintenance import Maintenance, MaintenanceConfig
+from stream_processor.maintenance_metrics import read_notes
+from stream_processor.metrics import ProcessorMetrics
 from stream_processor.retention import RetentionPolicy
 from stream_processor.retention_run import RetentionRun, plan_retention
 from tests.analytics_seed import seed_call, seed_failed
@@ -63,7 +65,7 @@ def store(pipeline: Pipeline, *ids_and_ages: tuple[str, int]) -> None:
 
 def maintenance(database_url: str, **changes: Any) -> Maintenance:
     config = MaintenanceConfig(policy=POLICY, **{"days_ahead": 2, **changes})
-    return Maintenance(config, lambda: connect(database_url))
+    return Maintenance(config, lambda: connect(database_url), ProcessorMetrics().maintenance)
 
 
 def make_due(database_url: str) -> None:
@@ -210,6 +212,51 @@ def test_partitions_are_made_ahead_once_a_day(database_url: str) -> None:
     execute(database_url, "UPDATE maintenance SET at = at - interval '1 day' WHERE task = 'partitions'")
     keeper.round(clock, never)
     assert wanted == partitions(database_url)
+
+
+def test_every_processor_tells_what_the_leaders_did_and_what_they_could_not(
+    pipeline: Pipeline, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stream_processor.maintenance.MOST_DAYS_A_RUN", 2)
+    leader, other = ProcessorMetrics(), ProcessorMetrics()
+
+    def told(metrics: ProcessorMetrics, name: str, **labels: str) -> float:
+        found = metrics.registry.get_sample_value(f"weir_{name}", labels)
+        assert found is not None
+        return found
+
+    def round_of(metrics: ProcessorMetrics, ours: datetime) -> None:
+        config = MaintenanceConfig(policy=POLICY, days_ahead=2)
+        Maintenance(config, lambda: connect(database_url), metrics.maintenance).round(lambda: ours, never)
+
+    store(pipeline, *((f"e{age}", age) for age in (100, 101, 102)))
+    make_due(database_url)
+    round_of(leader, clock() + 3650 * DAY)
+    assert told(leader, "maintenance_failures_total", reason="clock") == 1
+    assert told(leader, "maintenance_last_success_timestamp_seconds", task="retention") < clock().timestamp() - 86_400
+    round_of(leader, clock())
+    with connect(database_url) as holder:
+        holder.execute("SELECT pg_advisory_lock(hashtext('weir.maintenance'))")
+        round_of(other, clock())
+    for metrics, dropped in ((leader, 2), (other, 0)):
+        assert told(metrics, "retention_partitions_dropped_total", table="events") == dropped
+        assert told(metrics, "retention_partitions_left") == 1
+        for task in ("partitions", "retention"):
+            at = told(metrics, "maintenance_last_success_timestamp_seconds", task=task)
+            assert abs(at - clock().timestamp()) < 3600
+            assert told(metrics, "maintenance_last_duration_seconds", task=task) > 0
+    assert told(other, "maintenance_failures_total", reason="postgresql") == 0
+
+
+def test_retention_by_hand_is_told_as_the_daily_one(weir: Any, pipeline: Pipeline, database_url: str) -> None:
+    store(pipeline, ("old", 100))
+    weir("retention", "run", "--yes")
+    metrics = ProcessorMetrics()
+    with connect(database_url) as connection:
+        metrics.maintenance.show(read_notes(connection))
+    at = metrics.registry.get_sample_value("weir_maintenance_last_success_timestamp_seconds", {"task": "retention"})
+    assert at is not None
+    assert abs(at - clock().timestamp()) < 3600
 
 
 def test_one_processor_at_a_time_does_it(pipeline: Pipeline, database_url: str) -> None:
