@@ -379,6 +379,13 @@ def test_storing_goes_on_while_a_long_reader_keeps_retention_waiting(
     assert len(stored_ids(database_url)) == stored + 2
 
 
+def test_no_step_of_retention_waits_long_for_a_lock_that_storing_would_wait_behind(database_url: str) -> None:
+    found = rows(database_url, "SELECT proname, (SELECT split_part(one, '=', 2) FROM unnest(proconfig) AS one "
+                 "WHERE one LIKE 'lock_timeout=%%') FROM pg_proc WHERE proname = ANY (ARRAY['detach_day_partition', "
+                 "'expire_day_partition', 'drop_expired'])")  # fmt: skip
+    assert dict(found) == {"detach_day_partition": "200ms", "expire_day_partition": "200ms", "drop_expired": "200ms"}
+
+
 def test_a_leader_that_is_killed_is_followed_by_another(redis_url: str, database_url: str, pipeline: Pipeline) -> None:
     store(pipeline, ("old", 100), ("today", 0))
     make_due(database_url)
