@@ -55,13 +55,18 @@ def test_the_same_ids_sent_to_two_gateways_at_once_are_accepted_and_stored_once(
     key = gateways[0].key
 
     def send(gateway: GatewayUnderTest) -> list[dict[str, int]]:
-        found = []
-        for batch in batches:
-            both.wait(60)
-            answer = gateway.batch(batch, key=key)
-            assert answer.status_code == 202, answer.text
-            found.append(answer.json())
-        return found
+        try:
+            return [posted(gateway, batch) for batch in batches]
+        except BaseException:
+            both.abort()
+            raise
+
+    def posted(gateway: GatewayUnderTest, batch: list[dict[str, object]]) -> dict[str, int]:
+        both.wait()
+        answer = gateway.batch(batch, key=key)
+        assert answer.status_code == 202, answer.text
+        counts: dict[str, int] = answer.json()
+        return counts
 
     with ThreadPoolExecutor(2) as pool:
         answers = list(pool.map(send, gateways))
