@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass
 
 from deploy.load.gateway_address import GatewayAddress
@@ -34,6 +35,12 @@ class HttpConnection:
         self._address = address
         self._timeout_seconds = timeout_seconds
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def open(self) -> None:
+        """Connect now, so that the first exchange need not. Whatever prevents it, the first exchange will tell."""
+        with suppress(OSError, TimeoutError):
+            async with asyncio.timeout(self._timeout_seconds):
+                await self._open()
 
     async def exchange(self, wire: bytes) -> HttpAnswer:
         """Send one request and wait for its answer. Never sends twice. Raises ExchangeCutError."""

@@ -61,10 +61,13 @@ class Sender:
 
         Raises RefusedRequest when the gateway refuses in a way that would meet every other request too.
         """
+        connections = [HttpConnection(self.address, _ANSWER_SECONDS) for _ in range(self.connections)]
+        # before the clock runs: at a steady rate, what is due meanwhile would be late by the time this takes
+        await asyncio.gather(*(connection.open() for connection in connections))
         self.tally.begin()
         try:
             async with asyncio.TaskGroup() as tasks:
-                workers = [tasks.create_task(self._work(requests)) for _ in range(self.connections)]
+                workers = [tasks.create_task(self._work(connection, requests)) for connection in connections]
                 watch = tasks.create_task(self._cancel_late(workers))
                 await asyncio.wait(workers)
                 watch.cancel()
@@ -79,8 +82,7 @@ class Sender:
         for worker in workers:
             worker.cancel()
 
-    async def _work(self, requests: Iterator[LoadRequest]) -> None:
-        connection = HttpConnection(self.address, _ANSWER_SECONDS)
+    async def _work(self, connection: HttpConnection, requests: Iterator[LoadRequest]) -> None:
         try:
             for request in requests:
                 if self.stop.is_set() or self.pace.is_over(self.tally.seconds, request.first):
