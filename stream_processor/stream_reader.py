@@ -10,8 +10,8 @@ from shared.redis_functions import RedisFunction
 from shared.redis_keys import GROUP, StreamKeys
 from stream_processor.entries import StreamEntry
 
-MAX_ENTRIES: Final = 1000
-"""Entries one call takes at most: a call holds Redis up for a few milliseconds, not more."""
+MAX_ENTRIES: Final = 128
+"""Entries one call takes at most: it holds Redis up, and with it every answer, for one or two milliseconds."""
 _PAGE: Final = 100
 _MAX_COUNT_DIGITS: Final = 9
 Fields = Mapping[bytes, bytes] | Sequence[bytes] | None
