@@ -24,7 +24,7 @@ from ingest_gateway.publisher import Publisher
 from ingest_gateway.redis_memory import RedisMemory
 from ingest_gateway.storage_wait import StorageWait
 from shared.access import AccessConfig, AccessLayer
-from shared.answers import AsgiApp, Receive, Scope, Send
+from shared.answers import Answer, AsgiApp, Receive, Scope, Send
 from shared.home_page import HOME_PATH, home_routes
 from shared.key_ring import KeyRing
 from shared.measured import measured
@@ -43,7 +43,7 @@ def build_app(
     client: "redis.asyncio.Redis",
     key_ring: KeyRing,
     pepper: bytes,
-) -> AsgiApp:
+) -> "GatewayApp":
     """The application. Pool and client are the caller's to open and close; lifespan drains what is in flight."""
     metrics = GatewayMetrics()
     memory = RedisMemory(client, config.backlog_limit_bytes)
@@ -83,13 +83,25 @@ def build_app(
         access_layer, lambda method, route, status, seconds: metrics.count_request(route, status, seconds)
     )
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] in PATHS:
-            await ingest(scope, receive, send)
-        else:
-            await behind_access(scope, receive, send)
+    return GatewayApp(ingest, behind_access)
 
-    return app
+
+class GatewayApp:
+    """An ASGI application, and what a server may ask before it."""
+
+    def __init__(self, ingest: IngestEndpoint, others: AsgiApp) -> None:
+        self._ingest = ingest
+        self._others = others
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] in PATHS:
+            await self._ingest(scope, receive, send)
+        else:
+            await self._others(scope, receive, send)
+
+    def begin(self, scope: Scope, body: bytes, answer: Answer) -> bool:
+        """See ``shared.answers.Begin``: only ingest calls can be begun so."""
+        return scope["path"] in PATHS and self._ingest.begin(scope, body, answer)
 
 
 async def _keep_keys(key_ring: KeyRing) -> None:

@@ -4,50 +4,50 @@
 publisher, because the audit record belongs to the same atomic write as the events.
 """
 
+import asyncio
 import time
-from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import orjson
+import structlog
 
 from ingest_gateway.answers import batch_answer, single_answer
 from ingest_gateway.body import read_body
 from ingest_gateway.config import GatewayConfig
 from ingest_gateway.envelope import DecodedEvents, EventDecoder
+from ingest_gateway.ingest_call import IngestCall, accepting, limit_of, refusing
 from ingest_gateway.ingest_paths import SINGLE
 from ingest_gateway.metrics import GatewayMetrics
 from ingest_gateway.preferences import read_preferences
-from ingest_gateway.publisher import BACKLOG_FULL, FULL_RETRY_SECONDS, LIMITED, Published, Publisher, PublishRequest
+from ingest_gateway.publisher import ACCEPTED, BACKLOG_FULL, FULL_RETRY_SECONDS, LIMITED, Published, Publisher
 from ingest_gateway.slots import Slots
 from ingest_gateway.storage_wait import StorageWait
-from shared.accepted_counts import account_field
-from shared.answers import WHOLE_BODY, Headers, Receive, Scope, Send, limited, problem_messages, rate_limit_headers
+from shared.answers import (
+    WHOLE_BODY,
+    Answer,
+    Headers,
+    Receive,
+    Scope,
+    Send,
+    limited,
+    problem_messages,
+    rate_limit_headers,
+    rate_limit_lines,
+)
 from shared.api_keys import ApiKey
 from shared.api_keys import Scope as KeyScope
-from shared.audit_record import encode_record_head
 from shared.key_ring import KeyRing
 from shared.problems import Problem
 from shared.redis_keys import shard_of
 from shared.request_facts import RequestFacts, audit_shard, read_facts
 from shared.strangers import Strangers
-from shared.stream_entry import encode_events, encode_head
 
 _JSON: Final = (b"application/json", b"")
 _LINES: Final = (b"application/x-ndjson", b"application/ndjson")
+_FIELDS: Final = b"content-type: application/json\r\ncontent-length: %d\r\nx-request-id: %b\r\n%b"
 
-
-@dataclass(slots=True)
-class _Call:
-    """One ingest request on its way."""
-
-    route: str
-    facts: RequestFacts
-    started: float
-    body_bytes: int = 0
-    api_key: ApiKey | None = None
-    headers: Headers = field(default_factory=list)
-    has_slot: bool = False
-    slot_of: str | None = None
+log = structlog.get_logger()
 
 
 class IngestEndpoint:
@@ -70,9 +70,10 @@ class IngestEndpoint:
         self._strangers = strangers
         self._slots = Slots(config.max_concurrency)
         self._decoder = EventDecoder(config)
+        self._refusals: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        call = _Call(scope["path"], read_facts(scope), time.perf_counter())
+        call = IngestCall(scope["path"], read_facts(scope), time.perf_counter())
         self._metrics.active += 1
         try:
             status, body = await self._serve(call, scope.get(WHOLE_BODY), receive)
@@ -88,16 +89,85 @@ class IngestEndpoint:
         except Problem as problem:
             await self._refuse(call, problem, send)
         finally:
-            self._metrics.active -= 1
-            self._leave_slot(call)
+            self._end(call)
 
-    async def _serve(self, call: _Call, whole: bytes | None, receive: Receive) -> tuple[int, bytes]:
+    def begin(self, scope: Scope, body: bytes, answer: Answer) -> bool:
+        """Serve the call without a task, if nothing is wrong with it and there is nothing to wait for but Redis.
+
+        False, with nothing done, when ``__call__`` is to serve it. Tasks cost a tenth of a small request.
+        """
+        started = time.perf_counter()
+        facts = read_facts(scope)
+        api_key = self._key_ring.known(facts.token)
+        if api_key is None or not self._is_plain(scope["path"], facts, api_key, len(body)):
+            return False
+        call = IngestCall(scope["path"], facts, started, len(body), api_key)
+        has_begun = False
+        try:
+            self._take_slot(call)
+            self._name_slot(call, api_key)
+            decoded = self._decode(call, body)
+            decoded.refuse_faults()
+            shard = shard_of(api_key.client_id, self._config.shards)
+            request = accepting(call, api_key, decoded, self._config)
+            self._publishers[shard].submit(request, partial(self._finish, call, api_key, decoded, answer))
+            has_begun = True
+            self._metrics.active += 1
+        except Problem:
+            pass  # told, and put on record, by __call__
+        finally:
+            if not has_begun:
+                self._leave_slot(call)
+        return has_begun
+
+    def _is_plain(self, route: str, facts: RequestFacts, api_key: ApiKey, body_bytes: int) -> bool:
+        return (
+            facts.method == "POST"
+            and (facts.content_type in _JSON or (route != SINGLE and facts.content_type in _LINES))
+            and facts.content_encoding == b""
+            and facts.prefer == ""
+            and body_bytes <= self._config.max_body_bytes
+            and api_key.may(KeyScope.INGEST)
+        )
+
+    def _finish(
+        self, call: IngestCall, api_key: ApiKey, decoded: DecodedEvents, answer: Answer, outcome: Published | Problem
+    ) -> None:
+        """The end of what ``begin`` began."""
+        try:
+            if isinstance(outcome, Problem):
+                raise outcome
+            if outcome.result.outcome != ACCEPTED:
+                self._check_outcome(call, api_key, outcome)
+            body = self._answer_body(call.route, decoded, outcome)
+            fields = _FIELDS % (len(body), call.facts.request_id.encode(), self._limit_lines(api_key, outcome))
+            self._count(call, 202)
+            answer.write(202, fields, body)
+            self._end(call)
+        except Exception as error:  # noqa: BLE001  whatever it is, the caller gets an answer and a record
+            refusal = asyncio.create_task(self._refuse_later(call, _as_problem(error), answer))
+            self._refusals.add(refusal)
+            refusal.add_done_callback(self._refusals.discard)
+
+    async def _refuse_later(self, call: IngestCall, problem: Problem, answer: Answer) -> None:
+        try:
+            await self._refuse(call, problem, answer.send)
+        finally:
+            self._end(call)
+
+    def _end(self, call: IngestCall) -> None:
+        self._metrics.active -= 1
+        self._leave_slot(call)
+
+    def _limit_lines(self, api_key: ApiKey, published: Published) -> bytes:
+        limit, result = limit_of(api_key, self._config), published.result
+        return rate_limit_lines(limit, self._config.window_seconds, result.remaining, result.reset_us)
+
+    async def _serve(self, call: IngestCall, whole: bytes | None, receive: Receive) -> tuple[int, bytes]:
         facts = call.facts
-        self._slots.take()
-        call.has_slot = True
+        self._take_slot(call)
         api_key = call.api_key = await self._key_ring.authenticate(facts.token)
-        self._slots.name(api_key.public_id)
-        call.slot_of = api_key.public_id
+        self._name_slot(call, api_key)
         if not api_key.may(KeyScope.INGEST):
             raise Problem("forbidden", f"this call needs a key of scope 'ingest'; {api_key.public_id} has not")
         if facts.method != "POST":
@@ -109,68 +179,53 @@ class IngestEndpoint:
         call.body_bytes = len(body)
         return await self._accept(call, api_key, body)
 
-    async def _accept(self, call: _Call, api_key: ApiKey, body: bytes) -> tuple[int, bytes]:
+    async def _accept(self, call: IngestCall, api_key: ApiKey, body: bytes) -> tuple[int, bytes]:
         preferences = read_preferences(call.facts.prefer)
-        if call.route == SINGLE:
-            decoded = self._decoder.decode_one(body)
-        else:
-            decode = self._decoder.decode_lines if call.facts.content_type in _LINES else self._decoder.decode_batch
-            decoded = decode(body)
-            if decoded.faults:
-                self._metrics.rejected += len(decoded.faults)
-            if not preferences.lenient:
-                decoded.refuse_faults()
+        decoded = self._decode(call, body)
+        if decoded.faults:
+            self._metrics.rejected += len(decoded.faults)
+        if not preferences.lenient:
+            decoded.refuse_faults()
         shard = shard_of(api_key.client_id, self._config.shards)
-        request = self._request(call, api_key, decoded)
+        request = accepting(call, api_key, decoded, self._config)
         published = await self._publishers[shard].publish(request)
         self._check_outcome(call, api_key, published)
-        self._metrics.accepted += published.result.kept
-        self._metrics.duplicates += len(published.result.duplicates)
+        document = self._answer_body(call.route, decoded, published)
         status = 202
         if preferences.wait_seconds:
             self._leave_slot(call)  # all that is left is to wait, and that is bounded elsewhere
             if await self._storage_wait.until_stored(published, request.ids, shard, preferences.wait_seconds):
                 status = 200
-        answer = single_answer if call.route == SINGLE else batch_answer
-        return status, orjson.dumps(answer(decoded, published))
+        return status, document
 
-    def _leave_slot(self, call: _Call) -> None:
+    def _decode(self, call: IngestCall, body: bytes) -> DecodedEvents:
+        if call.route == SINGLE:
+            return self._decoder.decode_one(body)
+        if call.facts.content_type in _LINES:
+            return self._decoder.decode_lines(body)
+        return self._decoder.decode_batch(body)
+
+    def _answer_body(self, route: str, decoded: DecodedEvents, published: Published) -> bytes:
+        self._metrics.accepted += published.result.kept
+        self._metrics.duplicates += len(published.result.duplicates)
+        return orjson.dumps((single_answer if route == SINGLE else batch_answer)(decoded, published))
+
+    def _take_slot(self, call: IngestCall) -> None:
+        self._slots.take()
+        call.has_slot = True
+
+    def _name_slot(self, call: IngestCall, api_key: ApiKey) -> None:
+        self._slots.name(api_key.public_id)
+        call.slot_of = api_key.public_id
+
+    def _leave_slot(self, call: IngestCall) -> None:
         if call.has_slot:
             call.has_slot = False
             self._slots.leave(call.slot_of)
 
-    def _request(self, call: _Call, api_key: ApiKey, decoded: DecodedEvents) -> PublishRequest:
-        facts = call.facts
-        client_id = api_key.client_id
-        return PublishRequest(
-            key_id=api_key.public_id,
-            limit=self._limit(api_key),
-            audit_head=self._audit_head(call),
-            status=202,
-            ids=[f"{client_id}\0{frame[0]}" for frame in decoded.frames],
-            crcs=b"".join([frame[4].to_bytes(4, "big") for frame in decoded.frames]),
-            block_head=encode_head(
-                client_id, facts.at_us, self._config.instance, facts.address, facts.user_agent, facts.request_id,
-                api_key.public_id,
-            ),
-            block_events=encode_events(decoded.frames),
-            account=account_field(facts.at_us, client_id),
-        )  # fmt: skip
-
-    def _limit(self, api_key: ApiKey) -> int:
-        return self._config.rate_limit if api_key.rate_limit is None else api_key.rate_limit
-
-    def _audit_head(self, call: _Call) -> bytes:
-        facts, api_key = call.facts, call.api_key
-        return encode_record_head(
-            facts.at_us, "gateway", self._config.instance, api_key.client_id if api_key else None,
-            api_key.public_id if api_key else None, facts.method, call.route, facts.path, facts.query,
-            call.body_bytes, facts.address, facts.user_agent, facts.request_id,
-        )  # fmt: skip
-
-    def _check_outcome(self, call: _Call, api_key: ApiKey, published: Published) -> None:
+    def _check_outcome(self, call: IngestCall, api_key: ApiKey, published: Published) -> None:
         result = published.result
-        limit, seconds = self._limit(api_key), self._config.window_seconds
+        limit, seconds = limit_of(api_key, self._config), self._config.window_seconds
         call.headers = rate_limit_headers(limit, seconds, result.remaining, result.reset_us)
         if result.outcome == LIMITED:
             self._metrics.limited += 1
@@ -182,7 +237,7 @@ class IngestEndpoint:
             )
             raise _Recorded(Problem("backlog-full", detail, retry_after=FULL_RETRY_SECONDS))
 
-    async def _refuse(self, call: _Call, problem: Problem, send: Send) -> None:
+    async def _refuse(self, call: IngestCall, problem: Problem, send: Send) -> None:
         """Answer with the problem, once its audit record is written; if it cannot be, with 503."""
         if isinstance(problem, _Recorded):
             problem = problem.problem
@@ -198,7 +253,7 @@ class IngestEndpoint:
         for message in problem_messages(problem, call.facts.request_id, call.headers):
             await send(message)
 
-    async def _record(self, call: _Call, problem: Problem) -> Problem:
+    async def _record(self, call: IngestCall, problem: Problem) -> Problem:
         """Write the refusal's audit record; the refusal to answer with, which is 429 if this call was one too many.
 
         A 5xx stays what it is, and is not held against the limit again: its events may be kept, which 429 would deny.
@@ -208,13 +263,7 @@ class IngestEndpoint:
             return refusal
         client_id = api_key.client_id if api_key else None
         is_counted = api_key is not None and problem.status < 500
-        request = PublishRequest(
-            key_id=api_key.public_id if api_key else None,
-            limit=self._limit(api_key) if api_key and is_counted else 0,
-            audit_head=self._audit_head(call),
-            status=problem.status,
-            error=problem.type,
-        )
+        request = refusing(call, problem, self._config, is_counted=is_counted)
         published = await self._publishers[audit_shard(client_id, self._config.shards)].publish(request)
         if api_key is not None and is_counted:
             try:
@@ -223,13 +272,20 @@ class IngestEndpoint:
                 return recorded.problem
         return problem
 
-    async def _beyond_limit(self, call: _Call, problem: Problem) -> Problem | None:
+    async def _beyond_limit(self, call: IngestCall, problem: Problem) -> Problem | None:
         """What a caller without a valid key is told, who makes too many calls; he waits for it without a slot."""
         self._leave_slot(call)
         return await self._strangers.beyond_limit(call.facts.address, problem)
 
-    def _count(self, call: _Call, status: int) -> None:
+    def _count(self, call: IngestCall, status: int) -> None:
         self._metrics.count_request(call.route, status, time.perf_counter() - call.started)
+
+
+def _as_problem(error: Exception) -> Problem:
+    if isinstance(error, Problem):
+        return error
+    log.error("ingest.failed", exc_info=error)
+    return Problem("internal-error", "the request failed here, and whether its events were kept is not known")
 
 
 class _Recorded(Problem):

@@ -7,7 +7,9 @@ new events and one with the audit records. Either a request's part of it happene
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from logging import ERROR, WARNING
 from typing import Final
 
@@ -23,6 +25,7 @@ from ingest_gateway.publish_calls import PublishCalls
 from ingest_gateway.redis_memory import RedisMemory
 from shared.audit_record import encode_record
 from shared.audit_trail import audit_full
+from shared.function_line import FunctionLine
 from shared.problems import Problem
 from shared.redis_functions import RedisFunction
 from shared.redis_keys import ShardKeys
@@ -101,10 +104,14 @@ class Published:
     entry_seq: int
 
 
+Done = Callable[[Published | Problem], None]
+"""Told once what became of a request. It may not wait, and should not raise."""
+
+
 @dataclass(slots=True)
 class _Waiting:
     request: PublishRequest
-    done: "asyncio.Future[Published]"
+    done: Done
 
 
 class Publisher:
@@ -119,6 +126,7 @@ class Publisher:
         self._confirm = confirmation(config.durability, config.redis_timeout_ms)
         self._keys = ShardKeys(shard)
         self._function = RedisFunction("ingest_gateway", "publish")
+        self._line = FunctionLine(client, self._function)
         self._decoder = msgspec.msgpack.Decoder(_Reply)
         windows_us = config.duplicate_window_seconds * 1_000_000, config.window_seconds * 1_000_000
         bounds = config.duplicate_max_ids, *windows_us, config.backlog_limit_records
@@ -136,14 +144,21 @@ class Publisher:
         whether the request was applied is unknown; or too much waits already, and nothing was done. Raises Problem
         ``backlog-full``: Redis is out of memory, or too many audit records wait, and nothing was done.
         """
+        future: asyncio.Future[Published] = asyncio.get_running_loop().create_future()
+        self.submit(request, partial(_settle, future))
+        return await future
+
+    def submit(self, request: PublishRequest, done: Done) -> None:
+        """The same for who does not wait: ``done`` is told what ``publish`` would return or raise.
+
+        Raises Problem ``unavailable``, and ``done`` hears nothing, when too much waits already.
+        """
         if self._waiting_bytes > MAX_WAITING_BYTES or len(self._waiting) >= MAX_WAITING_REQUESTS:
             raise Problem("unavailable", "too many requests wait for Redis; nothing was accepted", retry_after=1)
-        waiting = _Waiting(request, asyncio.get_running_loop().create_future())
-        self._waiting.append(waiting)
+        self._waiting.append(_Waiting(request, done))
         self._waiting_bytes += len(request.block_events)
         if self._caller is None:
             self._caller = asyncio.create_task(self._call_while_waiting())
-        return await waiting.done
 
     @property
     def waiting(self) -> tuple[int, int]:
@@ -154,6 +169,7 @@ class Publisher:
         """Wait until nothing waits or is in flight."""
         while self._caller is not None:
             await asyncio.wait([self._caller])
+        await self._line.close()
 
     async def _call_while_waiting(self) -> None:
         try:
@@ -192,14 +208,8 @@ class Publisher:
             self._fail(taken, error)
             return
         self.calls.done(sum(len(waiting.request.ids) for waiting in taken), started)
-        entry_seq = reply.results[-1].last
-        for waiting, result in pairs:
-            if waiting.done.done():  # its client may be gone
-                continue
-            if result.outcome == UNRECORDED:
-                waiting.done.set_exception(audit_full())
-            else:
-                waiting.done.set_result(Published(result, reply.ms, entry_seq))
+        # once the next call is on its way: Redis works at it while these answers are written
+        asyncio.get_running_loop().call_soon(_tell_all, pairs, reply)
 
     async def _run(self, names: list[str], *arguments: bytes) -> bytes:
         """The function's reply, once what it wrote is as safe as the durability level asks."""
@@ -207,7 +217,7 @@ class Publisher:
         settings = self._settings_when_full if is_full else self._settings
         packed: bytes
         if self._confirm is None:
-            packed = await self._function.call_async(self._redis, names, settings, *arguments)
+            packed = await self._line.call(names, settings, *arguments)
         else:
             packed, reached = await self._function.call_confirmed_async(
                 self._redis, names, settings, *arguments, confirm=self._confirm
@@ -224,8 +234,29 @@ class Publisher:
             WARNING if away else ERROR, "publish.failed", requests=len(taken), error=f"{type(error).__name__}: {error}"
         )
         for waiting in taken:
-            if not waiting.done.done():
-                waiting.done.set_exception(_problem(error))
+            _tell(waiting, _problem(error))
+
+
+def _tell_all(pairs: list[tuple[_Waiting, PublishResult]], reply: _Reply) -> None:
+    ms, entry_seq = reply.ms, reply.results[-1].last
+    for waiting, result in pairs:
+        _tell(waiting, audit_full() if result.outcome == UNRECORDED else Published(result, ms, entry_seq))
+
+
+def _tell(waiting: _Waiting, outcome: Published | Problem) -> None:
+    try:
+        waiting.done(outcome)
+    except Exception:  # one request's fault must not leave the others waiting
+        log.exception("publish.not_told")
+
+
+def _settle(future: "asyncio.Future[Published]", outcome: Published | Problem) -> None:
+    if future.done():  # its client is gone
+        return
+    if isinstance(outcome, Problem):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)
 
 
 def _problem(error: Exception) -> Problem:

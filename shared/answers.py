@@ -1,7 +1,7 @@
 """Answers that every part of a service gives alike: problem documents and RateLimit fields, as ASGI messages."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from shared.problems import MEDIA_TYPE, Problem
 
@@ -16,17 +16,39 @@ WHOLE_BODY: Final = "weir.body"
 """Where a scope has the whole body, if it came with the head: an extension of our server, beside ``receive``."""
 
 
+class Answer(Protocol):
+    """Where the answer of one request goes that was begun without a task."""
+
+    def write(self, status: int, fields: bytes, body: bytes) -> None:
+        """The whole answer at once; ``fields`` are lines, each with its CRLF. Nothing for a client that is gone."""
+
+    async def send(self, message: Message) -> None:
+        """As ASGI's."""
+
+
+Begin = Callable[[Scope, bytes, Answer], bool]
+"""Begins to serve a request whose whole body has come, without a task; False, with nothing done, if that cannot be."""
+
+
 def rate_limit_headers(limit: int, window_seconds: int, remaining: int, reset_us: int) -> Headers:
     """The RateLimit fields (draft-ietf-httpapi-ratelimit-headers): quota and window, what is left and for how long.
 
     A limit of 0 is none: the policy then names a quota that cannot be reached.
     """
+    policy, state = _rate_limit(limit, window_seconds, remaining, reset_us)
+    return [(b"ratelimit-policy", policy), (b"ratelimit", state)]
+
+
+def rate_limit_lines(limit: int, window_seconds: int, remaining: int, reset_us: int) -> bytes:
+    """The same fields as lines."""
+    policy, state = _rate_limit(limit, window_seconds, remaining, reset_us)
+    return b"ratelimit-policy: %b\r\nratelimit: %b\r\n" % (policy, state)
+
+
+def _rate_limit(limit: int, window_seconds: int, remaining: int, reset_us: int) -> tuple[bytes, bytes]:
     if limit == 0:
-        return [(b"ratelimit-policy", b'"none";q=999999999'), (b"ratelimit", b'"none";r=999999999')]
-    return [
-        (b"ratelimit-policy", b'"key";q=%d;w=%d' % (limit, window_seconds)),
-        (b"ratelimit", b'"key";r=%d;t=%d' % (remaining, whole_seconds(reset_us))),
-    ]
+        return b'"none";q=999999999', b'"none";r=999999999'
+    return b'"key";q=%d;w=%d' % (limit, window_seconds), b'"key";r=%d;t=%d' % (remaining, whole_seconds(reset_us))
 
 
 def limited(limit: int, window_seconds: int, reset_us: int) -> Problem:

@@ -53,7 +53,7 @@ class KeyRing:
         self._grace_seconds = grace_seconds
         self._remembered: OrderedDict[str, _Remembered] = OrderedDict()
         self._look_ups: dict[str, asyncio.Task[None]] = {}
-        self._used: dict[str, datetime] = {}
+        self._used: dict[str, float] = {}
         self._renewals: dict[str, Renewal] = {}
         self._proved: OrderedDict[str, tuple[str, bytes]] = OrderedDict()
 
@@ -64,10 +64,23 @@ class KeyRing:
         api_key = await self._proved_key(token)
         if not api_key.is_active:
             raise _refused(f"API key {api_key.public_id} is disabled")
-        now = datetime.now(UTC)
-        if not api_key.is_usable(now):
+        if not api_key.is_usable():
             raise _refused(f"API key {api_key.public_id} has expired")
-        self._used[api_key.public_id] = now
+        self._used[api_key.public_id] = time.time()
+        return api_key
+
+    def known(self, token: str | None) -> ApiKey | None:
+        """The usable key that this token is, if that is known without asking; None says nothing: authenticate then."""
+        if token is None:
+            return None
+        public_id, proved_against = self._proved.get(token, (None, None))
+        remembered = None if public_id is None else self._remembered.get(public_id)
+        if remembered is None or time.monotonic() - remembered.looked_up >= self._fresh_seconds:
+            return None
+        api_key = remembered.api_key
+        if api_key is None or api_key.secret_hmac != proved_against or not api_key.is_usable():
+            return None
+        self._used[api_key.public_id] = time.time()
         return api_key
 
     async def _proved_key(self, token: str) -> ApiKey:
@@ -120,7 +133,7 @@ class KeyRing:
             return
         try:
             async with self._pool.connection(timeout=_LOOK_UP_TIMEOUT_SECONDS) as connection:
-                await touch_keys(connection, used)
+                await touch_keys(connection, {key: datetime.fromtimestamp(at, UTC) for key, at in used.items()})
         except (psycopg.Error, PoolTimeout):
             self._used = {**used, **self._used}
             raise

@@ -44,7 +44,7 @@ class RedisFunction:
         try:
             return client.fcall(self.name, len(keys), *keys, *args)
         except ResponseError as error:
-            if not _is_missing(error):
+            if not is_missing(error):
                 raise
         try:
             client.function_load(self.code)
@@ -65,7 +65,7 @@ class RedisFunction:
         One pipeline without MULTI: what waits would not wait inside of a transaction. Raises as ``call`` does.
         """
         replies = await self._pair(client, keys, args, confirm)
-        if isinstance(replies[0], ResponseError) and _is_missing(replies[0]):
+        if isinstance(replies[0], ResponseError) and is_missing(replies[0]):
             await self._load_async(client)
             replies = await self._pair(client, keys, args, confirm)
         for reply in replies:
@@ -90,7 +90,7 @@ class RedisFunction:
         try:
             return await client.fcall(self.name, len(keys), *keys, *args)
         except ResponseError as error:
-            if not _is_missing(error):
+            if not is_missing(error):
                 raise
         await self._load_async(client)
         return await client.fcall(self.name, len(keys), *keys, *args)
@@ -103,7 +103,8 @@ class RedisFunction:
                 raise
 
 
-def _is_missing(error: ResponseError) -> bool:
+def is_missing(error: ResponseError) -> bool:
+    """Whether Redis says that it has no such function: nothing ran."""
     return "Function not found" in str(error)
 
 

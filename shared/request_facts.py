@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Iterable, MutableMapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, unquote
 
@@ -62,7 +63,7 @@ def read_facts(scope: Scope) -> RequestFacts:
             # far beyond any limit, it is a number the audit's bigint holds
             content_length = min(int(value.lstrip(b"0")[:17] or b"0"), _MOST_BYTES) if value.isdigit() else None
         elif name == b"user-agent":
-            user_agent = _text(value)
+            user_agent = _common_text(value[:_MAX_TEXT])
         elif name == b"content-encoding":
             content_encoding = value.strip().lower()
         elif name == b"x-request-id":
@@ -73,7 +74,7 @@ def read_facts(scope: Scope) -> RequestFacts:
     return RequestFacts(
         at_us=time.time_ns() // 1000,
         method=str(scope.get("method", ""))[:16],
-        path=_path(scope.get("raw_path") or quote(scope["path"]).encode()),
+        path=_common_path((scope.get("raw_path") or quote(scope["path"]).encode())[:_MAX_TEXT]),
         query=mask_query(scope.get("query_string", b"")),
         address=client[0] if client else "",
         user_agent=user_agent,
@@ -139,3 +140,8 @@ def _text(value: bytes) -> str:
     # PostgreSQL's text takes no NUL, and an audit row should not grow with what a stranger sends
     text = value[:_MAX_TEXT].decode("latin-1").replace("\x00", "")
     return mask_secrets(text) if "weir_" in text else text
+
+
+# The same few come with nearly every request. Bounded in number and, by their callers, in size.
+_common_text: Final = lru_cache(maxsize=1024)(_text)
+_common_path: Final = lru_cache(maxsize=1024)(_path)

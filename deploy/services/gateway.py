@@ -61,7 +61,7 @@ async def _gateway(settings: Settings, endpoints: Endpoints, instance: str) -> N
     await pool.open()
     try:
         app = build_gateway(config, pool, client, key_ring, peppers.now)
-        await serve(app, settings, settings.gateway_host, settings.gateway_port)
+        await serve(app, settings, settings.gateway_host, settings.gateway_port, begin=app.begin)
     finally:
         await client.aclose()
         await pool.close(timeout=1)

@@ -4,9 +4,9 @@ A request's headers must be there within ``request_seconds`` of its first byte (
 MAX_HEAD_BYTES; its body within as much again, for which the application answers 408 itself, with an audit record. What
 is refused here never became a request, so nothing is audited. Costs one timer a connection, none a request.
 
-Small requests are the dear ones, so two things that uvicorn does in steps are done in one. An application starts when
-all that came with a packet is parsed; has the whole body come, it is in ``scope[WHOLE_BODY]`` and not waited for. An
-answer of known length is one write (``whole_answer``).
+Small requests are the dear ones, so what uvicorn does in steps is done in one. An application starts when all that came
+with a packet is parsed; has the whole body come, it is in ``scope[WHOLE_BODY]`` and not waited for, and an application
+that can may ``begin`` to serve it at once, without a task. An answer of known length is one write (``whole_answer``).
 """
 
 import asyncio
@@ -17,8 +17,8 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from deploy.services.head_checks import handshake_fault, head_fault
-from deploy.services.whole_answer import answering_whole
-from shared.answers import WHOLE_BODY, problem_messages
+from deploy.services.whole_answer import WholeAnswer, answering_whole
+from shared.answers import WHOLE_BODY, Answer, Begin, Scope, problem_messages
 from shared.problems import Problem
 
 MAX_HEAD_BYTES: Final = 64 * 1024
@@ -33,6 +33,11 @@ class TimelyProtocol(HttpToolsProtocol):
 
     request_seconds: ClassVar[float] = 10.0
     max_connections: ClassVar[int] = 10_000
+
+    @staticmethod
+    def begin(scope: Scope, body: bytes, answer: Answer) -> bool:
+        """As ``shared.answers.Begin`` has it; an application that cannot begin anything leaves it at this."""
+        return False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
@@ -113,7 +118,11 @@ class TimelyProtocol(HttpToolsProtocol):
     def _start(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._begun = None
         if not cycle.more_body:
-            cycle.scope[WHOLE_BODY] = bytes(cycle.body)  # type: ignore[typeddict-unknown-key]  # an extension of ours
+            scope: Scope = cycle.scope  # type: ignore[assignment]  # wider: WHOLE_BODY is an extension of ours
+            body = scope[WHOLE_BODY] = bytes(cycle.body)
+            # who does not take his answers waits for a task that waits for him
+            if not self.flow.write_paused and self.begin(scope, body, WholeAnswer(cycle)):
+                return
         self._start_asgi_task(cycle, app)
 
     def send_400_response(self, msg: str) -> None:
@@ -175,9 +184,14 @@ class TimelyProtocol(HttpToolsProtocol):
         self.transport.close()
 
 
-def timely_protocol(seconds: float, connections: int = TimelyProtocol.max_connections) -> type[TimelyProtocol]:
+def timely_protocol(
+    seconds: float, connections: int = TimelyProtocol.max_connections, begin: Begin | None = None
+) -> type[TimelyProtocol]:
     """The protocol with bounds of its own, as uvicorn takes it: a class."""
-    return type("TimelyProtocol", (TimelyProtocol,), {"request_seconds": seconds, "max_connections": connections})
+    own: dict[str, object] = {"request_seconds": seconds, "max_connections": connections}
+    if begin is not None:
+        own["begin"] = staticmethod(begin)
+    return type("TimelyProtocol", (TimelyProtocol,), own)
 
 
 def _head_too_large() -> Problem:

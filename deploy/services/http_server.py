@@ -12,11 +12,12 @@ from typing import Any, Final
 
 import uvicorn
 import uvloop
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from deploy.services.certificate import check_certificate
 from deploy.services.http_protocol import timely_protocol
 from deploy.services.websocket_protocol import WEBSOCKET_OPTIONS
-from shared.answers import AsgiApp
+from shared.answers import Answer, AsgiApp, Begin, Scope
 from shared.settings import Settings
 
 _FILES_OF_OURS: Final = 256
@@ -49,12 +50,16 @@ async def serve(
     *,
     websockets: bool = False,
     stop: Callable[[], None] = lambda: None,
+    begin: Begin | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then let what is in flight end within the time to drain.
 
-    ``stop`` is called first: it ends answers that would go on for ever.
+    ``stop`` is called first: it ends answers that would go on for ever. ``begin`` is asked before ``app``, for requests
+    that have come whole.
     """
     trusted = settings.trusted_proxies
+    if begin is not None and trusted:
+        begin = _proxied(begin, list(trusted))
     check_certificate(settings.tls_certificate, settings.tls_key)
     server = _Server(
         uvicorn.Config(
@@ -62,7 +67,7 @@ async def serve(
             host=host,
             port=port,
             loop="uvloop",
-            http=timely_protocol(settings.body_timeout_seconds, _allow_connections(settings.max_connections)),
+            http=timely_protocol(settings.body_timeout_seconds, _allow_connections(settings.max_connections), begin),
             **(WEBSOCKET_OPTIONS if websockets else {"ws": "none"}),
             log_config=None,
             access_log=False,
@@ -77,6 +82,22 @@ async def serve(
     )
     _calm_collector()
     await server.serve()
+
+
+def _proxied(begin: Begin, trusted: list[str]) -> Begin:
+    """The same behind uvicorn's middleware for proxies, which waits for nothing but the application it wraps."""
+
+    async def nothing(scope: Any, receive: Any, send: Any) -> None:
+        pass
+
+    middleware: Any = ProxyHeadersMiddleware(nothing, trusted)
+
+    def begin_proxied(scope: Scope, body: bytes, answer: Answer) -> bool:
+        with contextlib.suppress(StopIteration):
+            middleware(scope, None, None).send(None)
+        return begin(scope, body, answer)
+
+    return begin_proxied
 
 
 def _allow_connections(wanted: int) -> int:

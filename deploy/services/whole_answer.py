@@ -15,18 +15,27 @@ def answering_whole(cycle: RequestResponseCycle, app: ASGI3Application) -> ASGI3
     """
 
     async def answering(scope: Any, receive: Any, send: Any) -> None:
-        await app(scope, receive, _WholeAnswer(cycle).send)  # type: ignore[arg-type]  # uvicorn has a type a message
+        await app(scope, receive, WholeAnswer(cycle).send)  # type: ignore[arg-type]  # uvicorn has a type a message
 
     return answering
 
 
-class _WholeAnswer:
-    """The ``send`` of one response."""
+class WholeAnswer:
+    """One response: ``shared.answers.Answer``, on uvicorn's cycle."""
 
     def __init__(self, cycle: RequestResponseCycle) -> None:
         self._cycle = cycle
         self._head: Message | None = None
         self._length = 0
+
+    def write(self, status: int, fields: bytes, body: bytes) -> None:
+        """As ``Answer`` has it. The caller looks to it that the client takes what is written."""
+        cycle = self._cycle
+        if cycle.disconnected:
+            return
+        ours = b"".join([b"%b: %b\r\n" % field for field in cycle.default_headers])
+        closes = b"" if cycle.keep_alive else b"connection: close\r\n"
+        _complete(cycle, b"%b%b%b%b\r\n%b" % (STATUS_LINE[status], ours, fields, closes, body))
 
     async def send(self, message: Message) -> None:
         """As ASGI has it. A head that is kept back and gets no body was never sent: uvicorn then answers 500."""
@@ -57,24 +66,28 @@ def _content_length(message: Message) -> int | None:
 
 
 def _write(cycle: RequestResponseCycle, head: Message, body: bytes) -> bool:
-    """Write it and do what uvicorn does at a response's end; False, and nothing done, for a head it must look at."""
+    """Write the answer; False, and nothing done, for a head that uvicorn must look at."""
     lines = [STATUS_LINE[head["status"]][:-2]]
-    closes = not cycle.keep_alive
     for name, value in (*cycle.default_headers, *head["headers"]):
         if name in {b"connection", b"transfer-encoding"}:
             return False
         lines.append(name + b": " + value)
-    if closes:
+    if not cycle.keep_alive:
         lines.append(b"connection: close")
     text = b"\r\n".join(lines)
     if text.count(b"\n") != len(lines) - 1 or text.count(b"\r") != len(lines) - 1:
         return False  # a line break inside of a field: uvicorn refuses it
+    _complete(cycle, text + b"\r\n\r\n" + body)
+    return True
+
+
+def _complete(cycle: RequestResponseCycle, answer: bytes) -> None:
+    """Write the answer and do what uvicorn does at a response's end."""
     cycle.response_started = True
     cycle.waiting_for_100_continue = False
-    cycle.transport.write(text + b"\r\n\r\n" + body)
+    cycle.transport.write(answer)
     cycle.response_complete = True
     cycle.message_event.set()
-    if closes:
+    if not cycle.keep_alive:
         cycle.transport.close()
     cycle.on_response()
-    return True

@@ -9,18 +9,21 @@ import uvicorn
 
 from deploy.embedded.local_address import free_port
 from deploy.services.http_protocol import timely_protocol
-from shared.answers import WHOLE_BODY
+from shared.answers import WHOLE_BODY, Answer, Begin
 
 ANSWER = [(b"content-length", b"2"), (b"content-type", b"text/plain")]
 
 
 @asynccontextmanager
-async def served(app: Any) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+async def served(
+    app: Any, begin: Begin | None = None
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """A connection to a server of this application."""
     port = free_port()
     config = uvicorn.Config(
-        app, host="127.0.0.1", port=port, http=timely_protocol(10), log_config=None, lifespan="off", access_log=False
-    )
+        app, host="127.0.0.1", port=port, http=timely_protocol(10, begin=begin), log_config=None, lifespan="off",
+        access_log=False,
+    )  # fmt: skip
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110  uvicorn tells it by this alone
@@ -165,3 +168,97 @@ def test_a_stream_without_a_length_sends_its_head_at_once() -> None:
             return await asyncio.wait_for(reader.readuntil(b"0\r\n\r\n"), 10)
 
     assert b"late" in asyncio.run(run())
+
+
+class Beginner:
+    """Begins what has a body of its own word, and answers it when told."""
+
+    def __init__(self) -> None:
+        self.begun: list[tuple[bytes, Answer]] = []
+
+    def begin(self, _scope: Any, body: bytes, answer: Answer) -> bool:
+        if not body.startswith(b"begin"):
+            return False
+        self.begun.append((body, answer))
+        asyncio.get_running_loop().call_later(0.01, answer.write, 202, b"content-length: %d\r\n" % len(body), body)
+        return True
+
+    async def __call__(self, scope: Any, _receive: Any, send: Any) -> None:
+        body = b"by the application: " + scope[WHOLE_BODY]
+        await send_two(send, [(b"content-length", b"%d" % len(body))], body)
+
+
+def test_what_is_begun_at_once_is_answered_and_the_connection_goes_on() -> None:
+    async def run() -> list[tuple[bytes, bytes]]:
+        beginner = Beginner()
+        answers = []
+        async with served(beginner, beginner.begin) as (reader, writer):
+            for body in (b"begin one", b"another", b"begin two"):
+                writer.write(post(body))
+                answers.append(await read_answer(reader))
+        return answers
+
+    answers = asyncio.run(run())
+    assert [head.partition(b"\r\n")[0][:12] for head, _ in answers] == [
+        b"HTTP/1.1 202",
+        b"HTTP/1.1 200",
+        b"HTTP/1.1 202",
+    ]
+    assert [body for _, body in answers] == [b"begin one", b"by the application: another", b"begin two"]
+    assert all(b"\r\ndate: " in head for head, _ in answers)
+
+
+def test_requests_behind_one_that_was_begun_wait_for_its_answer() -> None:
+    async def run() -> list[bytes]:
+        beginner = Beginner()
+
+        async def app(_scope: Any, receive: Any, send: Any) -> None:
+            body = (await receive())["body"]
+            await send_two(send, [(b"content-length", b"%d" % len(body))], body)
+
+        async with served(app, beginner.begin) as (reader, writer):
+            writer.write(b"".join(post(b"begin %d" % number) for number in range(4)))
+            return [(await read_answer(reader))[1] for _ in range(4)]
+
+    assert asyncio.run(run()) == [b"begin %d" % number for number in range(4)]
+
+
+def test_what_is_begun_ends_with_its_connection_if_that_was_to_be_closed() -> None:
+    async def run() -> bytes:
+        beginner = Beginner()
+        async with served(beginner, beginner.begin) as (reader, writer):
+            writer.write(post(b"begin", b"Connection: close"))
+            return await asyncio.wait_for(reader.read(), 10)
+
+    answered = asyncio.run(run())
+    assert answered.endswith(b"\r\n\r\nbegin")
+    assert b"\r\nconnection: close\r\n" in answered
+
+
+def test_an_answer_to_a_client_that_is_gone_is_nothing() -> None:
+    async def run() -> tuple[list[tuple[bytes, Answer]], bytes]:
+        beginner = Beginner()
+        begun = asyncio.Event()
+
+        def begin(_scope: Any, body: bytes, answer: Answer) -> bool:
+            beginner.begun.append((body, answer))
+            begun.set()
+            return body == b"begin"
+
+        async with served(beginner, begin) as (_, writer):
+            writer.write(post(b"begin"))
+            await asyncio.wait_for(begun.wait(), 10)
+            writer.transport.abort()
+            ((_, answer),) = beginner.begun
+            await asyncio.sleep(0.1)
+            answer.write(202, b"content-length: 2\r\n", b"ok")
+            port = writer.get_extra_info("peername")[1]
+            reader, other = await asyncio.open_connection("127.0.0.1", port)
+            other.write(post(b"still"))
+            answered = await read_answer(reader)
+            other.close()
+        return beginner.begun, answered[1]
+
+    begun, answered = asyncio.run(run())
+    assert [body for body, _ in begun] == [b"begin", b"still"]
+    assert answered == b"by the application: still"
