@@ -81,6 +81,11 @@ def slot_of_key(key: str | bytes) -> int:
     return _slot(tag if opened and closed and tag else name)
 
 
+@lru_cache(maxsize=4096)
+def _slot(tag: bytes) -> int:
+    return crc_hqx(tag, 0) % SLOTS
+
+
 HOME_SLOT: Final = slot_of_key(ShardKeys(0).fleet_target)
 """What has no shard is kept with the first, and what names no key is asked there."""
 
@@ -108,8 +113,3 @@ def slots_of_pipeline(commands: Iterable[Command]) -> list[int]:
         latest = latest if slot is None else slot
         filled.append(latest)
     return filled
-
-
-@lru_cache(maxsize=4096)
-def _slot(tag: bytes) -> int:
-    return crc_hqx(tag, 0) % SLOTS
