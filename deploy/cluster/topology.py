@@ -66,11 +66,9 @@ class Topology:
 
     def adopt(self, reply: Any, asked: Node) -> None:
         """Believe what a node answered to CLUSTER SLOTS."""
-        found = read_slot_map(reply, asked)
-        served = {node for node in found.primaries if node in self._doubted}
-        self._slots = found
-        self._is_doubtful = bool(served) or not found.primaries
-        self._doubted = served
+        self._slots = read_slot_map(reply, asked)
+        self._doubted &= self.known
+        self._is_doubtful = not self._doubted.isdisjoint(self._slots.primaries) or not self._slots.primaries
 
     def primary(self, slot: int) -> Node:
         """The node that serves a slot. Raises ShardAwayError."""
