@@ -1,5 +1,7 @@
 """A Redis Cluster of three primaries and three replicas, as processes of this machine."""
 
+import os
+import signal
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -34,6 +36,7 @@ class ClusterUnderTest:
 
     def __init__(self, nodes: list[EmbeddedRedis]) -> None:
         self.nodes = nodes
+        self._frozen: list[EmbeddedRedis] = []
 
     @property
     def url(self) -> str:
@@ -48,11 +51,14 @@ class ClusterUnderTest:
         """The one that follows it."""
         return self._node(self._served(shard)[3][1])
 
-    def kill_primary(self, shard: int) -> EmbeddedRedis:
-        """It dies; the heir that the others will elect."""
-        primary, heir = self.primary(shard), self.replica(shard)
-        primary.kill()
-        return heir
+    def kill(self, node: EmbeddedRedis) -> None:
+        """It is gone at once."""
+        node.kill()
+
+    def freeze(self, node: EmbeddedRedis) -> None:
+        """It answers nobody, and keeps its connections open, until the cluster is made whole."""
+        os.kill(node.pid, signal.SIGSTOP)
+        self._frozen.append(node)
 
     def switch(self, shard: int) -> None:
         """Primary and replica change places, as an operator asks for it."""
@@ -81,10 +87,16 @@ class ClusterUnderTest:
         eventually(lambda: self.primary(shard) is target, within_seconds=_SLOW_SECONDS, what="all know of the move")
 
     def make_whole(self) -> None:
-        """Whoever died comes back, and follows the one that took over."""
+        """Whoever was lost comes back, and follows the one that took over."""
+        self.thaw()
         for node in self.nodes:
             node.start()
         _await_whole(self.nodes)
+
+    def thaw(self) -> None:
+        """Who was frozen goes on as if no time had passed."""
+        while self._frozen:
+            os.kill(self._frozen.pop().pid, signal.SIGCONT)
 
     def empty(self) -> None:
         """No keys, and no functions: as a cluster that was just made."""
@@ -98,7 +110,7 @@ class ClusterUnderTest:
 
     def _served(self, shard: int) -> Any:
         slot = slot_of(shard)
-        asked = next(node for node in self.nodes if node.running)
+        asked = next(node for node in self.nodes if node.running and node not in self._frozen)
         return next(part for part in tell(asked, "CLUSTER", "SLOTS") if part[0] <= slot <= part[1])
 
     def _node(self, port: int) -> EmbeddedRedis:
@@ -117,7 +129,9 @@ def redis_cluster(folder: Path, binary: Path | None = None) -> Iterator[ClusterU
             config = _CONFIG | {"cluster-port": str(_free_port())}
             nodes.append(stack.enter_context(EmbeddedRedis(place, binary=binary, extra_config=config)))
         _join(nodes)
-        yield ClusterUnderTest(nodes)
+        cluster = ClusterUnderTest(nodes)
+        stack.callback(cluster.thaw)
+        yield cluster
 
 
 def _join(nodes: list[EmbeddedRedis]) -> None:
