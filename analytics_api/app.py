@@ -76,9 +76,8 @@ def build_app(
     app.include_router(audit_routes(reader))
     live = live or Live(reader, client, client, config.shards, key_ring, LiveLimits())
     app.include_router(live.routes())
-    app.include_router(
-        health_routes(Health(pool, client), StoreFacts(pool, client, config.shards, metrics), metrics, config.instance)
-    )
+    health, facts = Health(pool, client, config.shards), StoreFacts(pool, client, config.shards, metrics)
+    app.include_router(health_routes(health, facts, metrics, config.instance))
     app.include_router(dashboard.dashboard_routes(config.gateway_port))
     app.include_router(home_routes("/dashboard"))
     app.openapi = documented(app, PUBLIC_PATHS, {}, "invalid-query", ["query-timeout"])  # type: ignore[method-assign]  # FastAPI's documented way

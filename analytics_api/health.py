@@ -8,7 +8,6 @@ import redis.asyncio
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from psycopg_pool import AsyncConnectionPool
-from redis.exceptions import RedisError
 from starlette.responses import PlainTextResponse
 
 from analytics_api.json_answer import json_answer
@@ -17,6 +16,7 @@ from analytics_api.replica import Replica, read_replica
 from analytics_api.store_facts import StoreFacts
 from shared.deadline import within
 from shared.openapi_access import HEALTH_ANSWERS
+from shared.redis_nodes import ShardsAnswering, ping_shards
 from shared.sql_files import load_sql
 
 _TIMEOUT_SECONDS: Final = 1.5
@@ -25,17 +25,14 @@ _TIMEOUT_SECONDS: Final = 1.5
 class Health:
     """Looks at the servers, each look under a deadline; never raises."""
 
-    def __init__(self, pool: AsyncConnectionPool[Any], client: "redis.asyncio.Redis") -> None:
+    def __init__(self, pool: AsyncConnectionPool[Any], client: "redis.asyncio.Redis", shards: int) -> None:
         self._pool = pool
         self._client = client
+        self._shards = shards
 
-    async def redis(self) -> str:
-        """``ok``, or what is wrong."""
-        try:
-            await asyncio.wait_for(self._client.ping(), _TIMEOUT_SECONDS)
-        except (RedisError, OSError, TimeoutError) as error:
-            return f"down: {type(error).__name__}"
-        return "ok"
+    async def redis(self) -> ShardsAnswering:
+        """Which shards answer."""
+        return await ping_shards(self._client, self._shards, _TIMEOUT_SECONDS)
 
     async def postgresql(self) -> tuple[str, Replica | None]:
         """``ok``, or what is wrong (a schema missing or not readable is); and the replica, if it is one."""
@@ -57,14 +54,16 @@ def health_routes(health: Health, facts: StoreFacts, metrics: AnalyticsMetrics, 
     router = APIRouter(tags=["health"])
 
     async def answer() -> Response:
-        redis_state, (postgresql_state, replica) = await asyncio.gather(health.redis(), health.postgresql())
-        # Without Redis no audit record can be written, and without that no answer leaves.
-        ready = redis_state == postgresql_state == "ok"
+        answering, (postgresql_state, replica) = await asyncio.gather(health.redis(), health.postgresql())
+        # Without Redis no audit record can be written, and without that no answer leaves: of a cluster without one of
+        # its nodes, none to the clients of that shard.
+        ready = answering.any and postgresql_state == "ok"
+        whole = "ok" if answering.text == "ok" else "degraded"
         document = {
-            "status": "ok" if ready else "unavailable",
+            "status": whole if ready else "unavailable",
             "service": "analytics",
             "instance": instance,
-            "redis": redis_state,
+            "redis": answering.text,
             "postgresql": postgresql_state,
             "replica": None if replica is None else replica.described(),
         }

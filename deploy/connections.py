@@ -16,6 +16,10 @@ from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
+from deploy.cluster.async_client import AsyncClusterRedis
+from deploy.cluster.sync_client import ClusterRedis
+from deploy.cluster.topology import is_cluster
+
 Configure = Callable[[psycopg.AsyncConnection[Any]], Awaitable[None]]
 
 CONNECT_SECONDS: Final = 3
@@ -37,6 +41,8 @@ _STORE_IDLE_MS: Final = 20_000
 
 def sync_redis(url: str, timeout_seconds: float) -> redis.Redis:
     """A client for one thread. Calls raise after ``timeout_seconds``; a blocking read must be shorter."""
+    if is_cluster(url):
+        return ClusterRedis(url, lambda node_url: sync_redis(node_url, timeout_seconds))
     return redis.Redis.from_url(
         url,
         socket_timeout=timeout_seconds,
@@ -49,6 +55,8 @@ def sync_redis(url: str, timeout_seconds: float) -> redis.Redis:
 
 def async_redis(url: str, timeout_seconds: float) -> "redis.asyncio.Redis":
     """A client for one event loop, with the same rule."""
+    if is_cluster(url):
+        return AsyncClusterRedis(url, lambda node_url: async_redis(node_url, timeout_seconds))
     return redis.asyncio.Redis.from_url(
         url,
         socket_timeout=timeout_seconds,

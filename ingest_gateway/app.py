@@ -21,7 +21,7 @@ from ingest_gateway.key_routes import key_routes
 from ingest_gateway.metrics import GatewayMetrics, register_state
 from ingest_gateway.openapi import ingest_paths
 from ingest_gateway.publisher import Publisher
-from ingest_gateway.redis_memory import RedisMemory
+from ingest_gateway.redis_memory import shard_memories
 from ingest_gateway.storage_wait import StorageWait
 from shared.access import AccessConfig, AccessLayer
 from shared.answers import Answer, AsgiApp, Receive, Scope, Send
@@ -46,13 +46,14 @@ def build_app(
 ) -> "GatewayApp":
     """The application. Pool and client are the caller's to open and close; lifespan drains what is in flight."""
     metrics = GatewayMetrics()
-    memory = RedisMemory(client, config.backlog_limit_bytes)
-    publishers = [Publisher(client, config, shard, memory) for shard in range(config.shards)]
-    register_state(metrics, config, pool, memory, publishers)
+    memories = shard_memories(client, config.backlog_limit_bytes, config.shards)
+    publishers = [Publisher(client, config, shard, memories[shard]) for shard in range(config.shards)]
+    register_state(metrics, config, pool, memories, publishers)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(_keep_keys(key_ring)), asyncio.create_task(memory.watch())]
+        tasks = [asyncio.create_task(_keep_keys(key_ring))]
+        tasks += [asyncio.create_task(memory.watch()) for memory in {*memories}]
         yield
         for task in tasks:
             task.cancel()

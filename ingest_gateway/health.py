@@ -17,6 +17,7 @@ from ingest_gateway.durability import read_fsync_policy
 from ingest_gateway.metrics import GatewayMetrics
 from shared.deadline import within
 from shared.openapi_access import HEALTH_ANSWERS
+from shared.redis_nodes import ping_shards
 
 _TIMEOUT_SECONDS: Final = 1.5
 
@@ -26,13 +27,6 @@ def health_routes(
 ) -> APIRouter:
     """``/healthz`` (the process), ``/readyz`` and ``/api/v1/health`` (what it needs), ``/metrics``."""
     router = APIRouter(tags=["health"])
-
-    async def check_redis() -> str:
-        try:
-            await asyncio.wait_for(client.ping(), _TIMEOUT_SECONDS)
-        except (RedisError, OSError, TimeoutError) as error:
-            return f"down: {type(error).__name__}"
-        return "ok"
 
     async def ask() -> None:
         async with pool.connection(timeout=_TIMEOUT_SECONDS) as connection:
@@ -53,15 +47,18 @@ def health_routes(
         return {"appendonly": policy.appendonly, "appendfsync": policy.appendfsync}
 
     async def answer() -> Response:
-        redis_state, postgresql_state, policy = await asyncio.gather(check_redis(), check_postgresql(), fsync_policy())
-        # Without PostgreSQL the gateway goes on accepting for keys it knows: degraded, yet ready.
-        status = "ok" if (redis_state, postgresql_state) == ("ok", "ok") else "degraded"
-        ready = redis_state == "ok"
+        answering, postgresql_state, policy = await asyncio.gather(
+            ping_shards(client, config.shards, _TIMEOUT_SECONDS), check_postgresql(), fsync_policy()
+        )
+        # Without PostgreSQL the gateway goes on accepting for keys it knows, and without the node of one shard for the
+        # clients of the others: degraded, yet ready.
+        status = "ok" if (answering.text, postgresql_state) == ("ok", "ok") else "degraded"
+        ready = answering.any
         document = {
             "status": status if ready else "unavailable",
             "service": "gateway",
             "instance": config.instance,
-            "redis": redis_state,
+            "redis": answering.text,
             "postgresql": postgresql_state,
             "durability": {"level": config.durability_wanted, **policy},
         }

@@ -90,17 +90,17 @@ class GatewayMetrics(Collector):
 class GatewayState(Collector):
     """What the parts of a gateway know anyway, read when Prometheus asks."""
 
-    def __init__(self, config: GatewayConfig, memory: RedisMemory, publishers: Sequence[Publisher]) -> None:
+    def __init__(self, config: GatewayConfig, memories: Sequence[RedisMemory], publishers: Sequence[Publisher]) -> None:
         self._config = config
-        self._memory = memory
+        self._memories = memories
         self._publishers = publishers
 
     def collect(self) -> Iterator[Metric]:
         """All of them."""
-        memory = self._memory
+        memory = max(self._memories, key=lambda one: one.share)
         yield definitions.GATEWAY_CONCURRENCY_LIMIT.gauge_family(self._config.max_concurrency)
         yield definitions.GATEWAY_BACKLOG_LIMIT.gauge_family(self._config.backlog_limit_events)
-        yield definitions.GATEWAY_REDIS_UP.gauge_family(memory.is_reachable)
+        yield definitions.GATEWAY_REDIS_UP.gauge_family(all(one.is_reachable for one in self._memories))
         yield definitions.GATEWAY_REDIS_USED.gauge_family(memory.used_bytes)
         yield definitions.GATEWAY_REDIS_LIMIT.gauge_family(memory.limit_bytes)
         yield definitions.GATEWAY_REDIS_MAX.gauge_family(memory.max_bytes)
@@ -128,9 +128,9 @@ def register_state(
     metrics: GatewayMetrics,
     config: GatewayConfig,
     pool: AsyncConnectionPool[Any],
-    memory: RedisMemory,
+    memories: Sequence[RedisMemory],
     publishers: Sequence[Publisher],
 ) -> None:
     """Let the parts' own numbers be served with those that are counted."""
-    metrics.registry.register(GatewayState(config, memory, publishers))
+    metrics.registry.register(GatewayState(config, memories, publishers))
     metrics.registry.register(PoolMetrics(pool))

@@ -7,6 +7,8 @@ import redis.asyncio
 import structlog
 from redis.exceptions import RedisError
 
+from shared.redis_nodes import has_nodes, shard_node
+
 log = structlog.get_logger()
 
 _INTERVAL_SECONDS: Final = 1.0
@@ -14,11 +16,12 @@ _SHARE_OF_MAXMEMORY: Final = 0.9
 
 
 class RedisMemory:
-    """What the last look saw. With several Redis nodes it is that of the one the client talks to."""
+    """What the last look saw, of the server that has one shard; a plain Redis has all."""
 
-    def __init__(self, client: "redis.asyncio.Redis", limit_bytes: int) -> None:
+    def __init__(self, client: "redis.asyncio.Redis", limit_bytes: int, shard: int = 0) -> None:
         """``limit_bytes`` 0 is nine tenths of the server's maxmemory, if it has one."""
         self._redis = client
+        self._shard = shard
         self._limit_bytes = limit_bytes
         self.is_full = False
         self.is_reachable = False
@@ -37,7 +40,8 @@ class RedisMemory:
 
     async def look(self) -> None:
         """One look. Raises redis.RedisError."""
-        told: dict[str, Any] = await self._redis.info("memory")
+        node = await shard_node(self._redis, self._shard)
+        told: dict[str, Any] = await node.info("memory")
         self.is_reachable = True
         self.max_bytes = int(told.get("maxmemory", 0))
         limit_bytes = self.limit_bytes = self._limit_bytes or int(self.max_bytes * _SHARE_OF_MAXMEMORY)
@@ -49,3 +53,15 @@ class RedisMemory:
                 next="events are answered 503 backlog-full" if is_full else "events are accepted again",
             )  # fmt: skip
         self.is_full = is_full
+
+    @property
+    def share(self) -> float:
+        """How full it is: 1.0 at the limit; 0.0 without one."""
+        return self.used_bytes / self.limit_bytes if self.limit_bytes else 0.0
+
+
+def shard_memories(client: "redis.asyncio.Redis", limit_bytes: int, shards: int) -> list[RedisMemory]:
+    """The memory of each shard's server; that of a plain Redis is one object, to be watched once."""
+    if has_nodes(client):
+        return [RedisMemory(client, limit_bytes, shard) for shard in range(shards)]
+    return [RedisMemory(client, limit_bytes)] * shards

@@ -13,6 +13,7 @@ from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shared.redis_functions import RedisFunction, is_missing
+from shared.redis_nodes import has_nodes
 
 
 class FunctionLine:
@@ -21,14 +22,17 @@ class FunctionLine:
     def __init__(self, client: "redis.asyncio.Redis", function: RedisFunction) -> None:
         self._client = client
         self._function = function
+        self._is_plain = not has_nodes(client)
         self._timeout_seconds: float | None = client.connection_pool.connection_kwargs.get("socket_timeout")
         self._connection: AbstractConnection | None = None
 
     async def call(self, keys: list[str], *args: bytes | str | int) -> Any:
-        """Run it once and return its reply, or load it first where it is missing.
+        """Run it once and return its reply, or load it first where it is missing. A cluster's client has its own way.
 
         Raises what redis-py raises; after a time-out or a cut connection it may or may not have run.
         """
+        if not self._is_plain:
+            return await self._function.call_async(self._client, keys, *args)
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 return await self._call(keys, args)

@@ -1,8 +1,8 @@
 """Redis Functions from ``.lua`` files: one atomic action a file, its name carrying the hash of its code.
 
 Because the name changes with the code, gateways and processors of two releases run side by side on one Redis, each
-calling its own version. A server that lost its functions gets them again at the first call: nothing ran, so the call is
-repeated safely. Calls are never repeated for any other reason.
+calling its own version. A server that lost its functions gets them again at the first call, as does a node of a cluster
+that a shard has moved to: nothing ran, so the call is repeated safely. Calls are never repeated for any other reason.
 """
 
 from hashlib import sha256
@@ -14,6 +14,7 @@ import redis.asyncio
 from redis.exceptions import OutOfMemoryError, ResponseError
 
 from shared.errors import Outage
+from shared.redis_nodes import node_of, node_of_async
 
 _PRELUDES = ("append", "sliding_window")
 
@@ -47,7 +48,7 @@ class RedisFunction:
             if not is_missing(error):
                 raise
         try:
-            client.function_load(self.code)
+            node_of(client, keys[0]).function_load(self.code)
         except OutOfMemoryError:
             if self._script is None:
                 raise
@@ -66,7 +67,7 @@ class RedisFunction:
         """
         replies = await self._pair(client, keys, args, confirm)
         if isinstance(replies[0], ResponseError) and is_missing(replies[0]):
-            await self._load_async(client)
+            await self._load_async(client, keys[0])
             replies = await self._pair(client, keys, args, confirm)
         for reply in replies:
             if isinstance(reply, Exception):
@@ -92,12 +93,12 @@ class RedisFunction:
         except ResponseError as error:
             if not is_missing(error):
                 raise
-        await self._load_async(client)
+        await self._load_async(client, keys[0])
         return await client.fcall(self.name, len(keys), *keys, *args)
 
-    async def _load_async(self, client: "redis.asyncio.Redis") -> None:
+    async def _load_async(self, client: "redis.asyncio.Redis", key: str) -> None:
         try:
-            await client.function_load(self.code)
+            await (await node_of_async(client, key)).function_load(self.code)
         except ResponseError as error:
             if "already exists" not in str(error):
                 raise

@@ -66,8 +66,8 @@ def check_postgresql_url(url: str) -> str:
 
 
 def check_redis_url(url: str) -> str:
-    """Accepts the three schemes of redis-py."""
-    if not re.match(r"(rediss?|unix)://", url):
+    """Accepts the three schemes of redis-py, and two that name nodes of a cluster, separated by commas."""
+    if not re.match(r"(rediss?|unix)://|rediss?\+cluster://([^/?#\s@]*@)?[^/?#\s@,]+(,[^/?#\s@,]+)*/?(\?|$)", url):
         raise ValueError
     return url
 

@@ -80,8 +80,10 @@ class Settings(BaseSettings):
         "PostgreSQL as the owner of the schema; migrations use it, and every part without a URL of its own.",
         form=A_POSTGRES_URL)
     redis_url: RedisUrl | None = setting("REDIS_URL", None,
-        "Redis or Valkey that holds the streams; without it the embedded server of a running `weir up`.",
-        form="a URL such as redis://host:6379/0, rediss://host:6379/0 or unix:///path?db=0")
+        "Redis or Valkey that holds the streams; without it the embedded server of a running `weir up`. A cluster's "
+        "names one of its nodes or, better, several.",
+        form="a URL such as redis://host:6379/0, rediss://host:6379/0, unix:///path?db=0 or "
+        "redis+cluster://host:6379,host:6379")
     analytics_database_url: PostgresUrl | None = setting("ANALYTICS_DATABASE_URL", None,
         "PostgreSQL as the reader role, may be a replica; without it DATABASE_URL with role weir_reader.",
         form=A_POSTGRES_URL)

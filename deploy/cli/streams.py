@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from deploy.cli.options import AsJson, DataDir, command_app
 from deploy.cli.output import print_json, print_table
+from deploy.connections import sync_redis
 from deploy.endpoints import resolve_endpoints
 from shared.redis_functions import redis_outage
 from shared.settings import Settings, load_settings
@@ -46,14 +45,8 @@ def streams(as_json: AsJson = False, data_dir: DataDir = None) -> None:
 
 
 def _read(settings: Settings) -> list[StreamStatus]:
-    timeout_seconds = settings.redis_timeout_ms / 1000
     try:
-        with redis.Redis.from_url(
-            resolve_endpoints(settings).redis_url,
-            socket_timeout=timeout_seconds,
-            socket_connect_timeout=timeout_seconds,
-            retry=Retry(NoBackoff(), 0),
-        ) as client:
+        with sync_redis(resolve_endpoints(settings).redis_url, settings.redis_timeout_ms / 1000) as client:
             return read_stream_status(client, all_shards(client, settings.stream_shards))
     except redis.RedisError as error:
         raise redis_outage(error) from error

@@ -11,9 +11,8 @@ from typing import Any, TypeVar
 
 import psycopg
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
+from deploy.connections import sync_redis
 from deploy.doctor.facts import ClockOffset, Facts, MachineFacts, PostgresFacts, RedisFacts, Unreachable
 from deploy.endpoints import Endpoints
 from deploy.migrations import MigrationStatus, status
@@ -59,12 +58,7 @@ def _exists(path: Path) -> bool:
 
 def examine_redis(url: str) -> RedisFacts:
     """Asks INFO, TIME and CONFIG GET; raises redis.RedisError."""
-    with redis.Redis.from_url(
-        url,
-        socket_timeout=ANSWER_SECONDS,
-        socket_connect_timeout=ANSWER_SECONDS,
-        retry=Retry(NoBackoff(), 0),
-    ) as client:
+    with sync_redis(url, ANSWER_SECONDS) as client:
         told: dict[str, Any] = client.info()
         valkey = "valkey_version" in told
         version = str(told["valkey_version" if valkey else "redis_version"])

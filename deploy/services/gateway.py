@@ -14,6 +14,7 @@ from ingest_gateway.app import build_app as build_gateway
 from ingest_gateway.config import GatewayConfig
 from ingest_gateway.durability import Level, level_in_force, read_fsync_policy
 from shared.key_ring import KeyRing
+from shared.redis_nodes import has_nodes, shard_node
 from shared.settings import Settings
 from shared.stranger_limit import StrangerPolicy
 
@@ -75,7 +76,10 @@ async def _level_in_force(settings: Settings, client: "redis.asyncio.Redis") -> 
     if settings.durability == "server":
         return "server"
     try:
-        return level_in_force(settings.durability, await read_fsync_policy(client))
+        shards = range(settings.stream_shards if has_nodes(client) else 1)
+        policies = [await read_fsync_policy(await shard_node(client, shard)) for shard in shards]
+        levels = {level_in_force(settings.durability, policy) for policy in policies}
+        return settings.durability if len(levels) > 1 else levels.pop()
     except (RedisError, OSError) as error:
         log.warning("durability.not_checked", error=type(error).__name__)
         return settings.durability

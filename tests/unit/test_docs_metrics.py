@@ -30,7 +30,7 @@ def unopened_pool() -> AsyncConnectionPool:
 def gateway_registry() -> CollectorRegistry:
     client = redis.asyncio.Redis()
     metrics, memory = GatewayMetrics(), RedisMemory(client, 0)
-    register_state(metrics, config(), unopened_pool(), memory, [Publisher(client, config(), 0, memory)])
+    register_state(metrics, config(), unopened_pool(), [memory], [Publisher(client, config(), 0, memory)])
     return metrics.registry
 
 
