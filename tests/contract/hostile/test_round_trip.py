@@ -143,7 +143,6 @@ def test_what_is_accepted_comes_back_equal_and_what_is_refused_leaves_nothing(
     refused = [one for one in sent if not one.is_accepted and one.event_id not in accepted]
     assert len(accepted) > EVENTS / 4
     assert len(refused) > EVENTS / 10
-    failed = rows(site.database_url, "SELECT count(*) FROM failed_events")
     with (
         redis.Redis.from_url(site.redis_url) as client,
         running_processor(tmp_path, site.database_url, site.redis_url),
@@ -158,7 +157,8 @@ def test_what_is_accepted_comes_back_equal_and_what_is_refused_leaves_nothing(
     assert {event["event_id"]: event["state"] for event in trip.listed()} == dict.fromkeys(accepted, "stored")
     for one in refused:
         assert one.event_id is None or trip.look_up(one.event_id).status == 404, one
-    assert rows(site.database_url, "SELECT count(*) FROM failed_events") == failed
+    # those of others may come and go: they are retried by schedule
+    assert rows(site.database_url, "SELECT event_id FROM failed_events WHERE client_id = 'traveller'") == []
     assert not site.failures()
 
 
