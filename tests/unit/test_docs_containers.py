@@ -156,3 +156,24 @@ def test_compose_gives_the_front_door_every_name_its_configuration_has() -> None
     assert names == {name for name in proxy["environment"] if name.startswith("FRONT_DOOR_")}
     trusted = COMPOSE["x-settings"]["WEIR_TRUSTED_PROXIES"]
     assert proxy["networks"]["default"]["ipv4_address"] == trusted
+
+
+def test_each_part_in_compose_has_logins_of_its_own_and_none_the_owners() -> None:
+    for part, variable in (
+        ("gateway", "WEIR_GATEWAY_DATABASE_URL"),
+        ("processor", "WEIR_PROCESSOR_DATABASE_URL"),
+        ("analytics", "ANALYTICS_DATABASE_URL"),
+    ):
+        environment = COMPOSE["services"][part]["environment"]
+        assert environment[variable].startswith(f"postgresql://weir_{part}:${{{part.upper()}_PASSWORD}}@")
+        assert environment["REDIS_URL"].startswith(f"redis://weir-{part}:${{{part.upper()}_PASSWORD}}@")
+        assert "DATABASE_URL" not in environment
+        assert not {name for name, value in environment.items() if "POSTGRES_PASSWORD" in value}
+    users = (TOP / "deploy" / "redis" / "users.acl").read_text()
+    filled_in = set(re.findall(r"s/(\w+_SHA256)/", str(COMPOSE["services"]["redis"]["command"])))
+    assert filled_in == set(re.findall(r"#(\w+_SHA256)", users))
+
+
+def test_the_example_of_env_has_every_secret_that_compose_asks_for() -> None:
+    asked = set(re.findall(r"\$\{(\w+):\?", (TOP / "compose.yaml").read_text()))
+    assert asked == set(re.findall(r"^(\w+)=$", (TOP / ".env.example").read_text(), re.MULTILINE))
