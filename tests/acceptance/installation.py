@@ -1,11 +1,11 @@
-"""What the tutorial is run on: a `weir up` of its own, or an installation that runs already (deploy/docs/containers.md).
+"""What the tutorial is run on: a `weir up` of its own, or an installation that runs (deploy/docs/containers.md).
 
 For one that runs, the environment names what the tutorial cannot make itself:
 
     ACCEPTANCE_GATEWAY, ACCEPTANCE_ANALYTICS   addresses, the same behind one front door
     ACCEPTANCE_KEY                             a key of scope admin
     ACCEPTANCE_CA                              a file of certificates to trust, if it is not one of the system's
-    ACCEPTANCE_RESTART                         a command that stops and starts all of it; without one, nothing is restarted
+    ACCEPTANCE_RESTART                         a command that stops and starts all of it; without one nothing is
 """
 
 import os
@@ -86,7 +86,7 @@ class GivenInstallation:
         command = os.environ.get("ACCEPTANCE_RESTART")
         if not command:
             return False
-        subprocess.run(command, shell=True, check=True, timeout=RESTART_SECONDS)  # noqa: S602  # the operator's own
+        subprocess.run(command, shell=True, check=True, timeout=RESTART_SECONDS)  # the operator's own line
         eventually(self._is_ready, within_seconds=RESTART_SECONDS, what="it is up again")
         return True
 
