@@ -79,7 +79,7 @@ def build_app(
     app.include_router(
         health_routes(Health(pool, client), StoreFacts(pool, client, config.shards, metrics), metrics, config.instance)
     )
-    app.include_router(dashboard.dashboard_routes(config.gateway_port))
+    app.include_router(dashboard.dashboard_routes(config.gateway_port, config.public_url))
     app.include_router(home_routes("/dashboard"))
     app.openapi = documented(app, PUBLIC_PATHS, {}, "invalid-query", ["query-timeout"])  # type: ignore[method-assign]  # FastAPI's documented way
     access = AccessConfig(
