@@ -66,20 +66,33 @@ class OwnInstallation:
 
 
 class GivenInstallation:
-    """One that others have started, and may use meanwhile."""
+    """One that others have started, and may use meanwhile. The keys that are made there are deleted at the end."""
 
     def __init__(self, gateway: str, analytics: str, key: str) -> None:
-        self.gateway, self.analytics, self.key = gateway.rstrip("/"), analytics.rstrip("/"), key
+        self.gateway, self.analytics, self._operator = gateway.rstrip("/"), analytics.rstrip("/"), key
+        self._made: list[str] = []
         authority = os.environ.get("ACCEPTANCE_CA")
         self.http = httpx2.Client(
             timeout=40, verify=ssl.create_default_context(cafile=authority) if authority else True
         )
 
+        # Of its own, as the tutorial asks more often than a key may by default.
+        self.key = self._make(client_id=own_name("tutorial"), name="Tutorial", rate_limit=6000, scopes=["admin"])["key"]
+
     def make_key(self, client_id: str, name: str, rate_limit: int) -> dict[str, Any]:
-        wanted = {"client_id": client_id, "name": name, "rate_limit": rate_limit}
-        answer = self.http.post(f"{self.gateway}/api/v1/keys", json=wanted, headers={"X-API-Key": self.key})
+        return self._make(client_id=client_id, name=name, rate_limit=rate_limit)
+
+    def close(self) -> None:
+        """Leaves no key behind."""
+        for public_id in self._made:
+            path = f"{self.gateway}/api/v1/keys/{public_id}"
+            assert self.http.delete(path, headers={"X-API-Key": self._operator}).is_success
+
+    def _make(self, **wanted: Any) -> dict[str, Any]:
+        answer = self.http.post(f"{self.gateway}/api/v1/keys", json=wanted, headers={"X-API-Key": self._operator})
         assert answer.status_code == 201, answer.text
         made: dict[str, Any] = answer.json()
+        self._made.append(made["public_id"])
         return made
 
     def restart(self) -> bool:

@@ -26,6 +26,7 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
     given = given_installation()
     if given is not None:
         yield given
+        given.close()
         return
     up = WeirUp(tmp_path / "data")
     try:
