@@ -104,11 +104,25 @@ def test_containers_are_confined_bounded_and_probed() -> None:
 def test_environments_hold_settings_that_exist_and_no_secret() -> None:
     (config,) = manifests("ConfigMap")
     assert set(config["data"]) <= KNOWN
-    secret = {"DATABASE_URL", "REDIS_URL", "SECRET_KEY"}
+    own = {
+        "weir-migrate": ("weir-operator", "DATABASE_URL"),
+        "weir-gateway": ("weir-gateway", "WEIR_GATEWAY_DATABASE_URL"),
+        "weir-processor": ("weir-processor", "WEIR_PROCESSOR_DATABASE_URL"),
+        "weir-analytics": ("weir-analytics", "ANALYTICS_DATABASE_URL"),
+    }
     for name, container in containers():
         variables = {variable["name"]: variable for variable in container["env"]}
         assert set(variables) <= KNOWN, name
-        assert {key for key, variable in variables.items() if "valueFrom" in variable} == secret, name
+        secrets = {
+            key: variable["valueFrom"]["secretKeyRef"] for key, variable in variables.items() if "valueFrom" in variable
+        }
+        holder, database = own[name]
+        assert {key: reference["key"] for key, reference in secrets.items()} == {
+            database: "database-url",
+            "REDIS_URL": "redis-url",
+            "SECRET_KEY": "secret-key",
+        }, name
+        assert {reference["name"] for reference in secrets.values()} == {holder}, name
     for service in COMPOSE["services"].values():
         if service["image"] == "weir":
             assert set(service["environment"]) - {"HEALTH_URL"} <= KNOWN
