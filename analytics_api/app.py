@@ -78,7 +78,7 @@ def build_app(
     app.include_router(live.routes())
     health, facts = Health(pool, client, config.shards), StoreFacts(pool, client, config.shards, metrics)
     app.include_router(health_routes(health, facts, metrics, config.instance))
-    app.include_router(dashboard.dashboard_routes(config.gateway_port))
+    app.include_router(dashboard.dashboard_routes(config.gateway_port, config.public_url))
     app.include_router(home_routes("/dashboard"))
     app.openapi = documented(app, PUBLIC_PATHS, {}, "invalid-query", ["query-timeout"])  # type: ignore[method-assign]  # FastAPI's documented way
     access = AccessConfig(

@@ -30,3 +30,5 @@ class AnalyticsConfig:
     max_exports_of_key: int = 2
     gateway_port: int = 8000
     """Where the dashboard tells people to post a first event; on the host that they see the page on."""
+    public_url: str = ""
+    """If there is one, the dashboard names this address instead."""

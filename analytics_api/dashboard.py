@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
+from html import escape
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Final
@@ -14,6 +15,7 @@ from shared.problems import Problem
 PAGE_PATH: Final = "/dashboard"
 _PAGE_FILE: Final = "page.html"
 _GATEWAY_PORT: Final = b"{{gateway_port}}"  # in the page: its first curl line names the gateway
+_PUBLIC_URL: Final = b"{{public_url}}"  # the same, behind a proxy
 
 _MEDIA_TYPES: Final = {
     "html": "text/html; charset=utf-8",
@@ -72,24 +74,25 @@ PATHS: Final = frozenset(map(_path_of, _FILES))
 """All that is served here, without a key: the page itself holds no data."""
 
 
-def read_files(gateway_port: int) -> dict[str, StaticFile]:
+def read_files(gateway_port: int, public_url: str = "") -> dict[str, StaticFile]:
     """Every file by its path, read once."""
-    return {_path_of(name): _read(name, file, gateway_port) for name, file in _FILES.items()}
+    return {_path_of(name): _read(name, file, gateway_port, public_url) for name, file in _FILES.items()}
 
 
-def _read(name: str, file: Traversable, gateway_port: int) -> StaticFile:
+def _read(name: str, file: Traversable, gateway_port: int, public_url: str) -> StaticFile:
     content = file.read_bytes()
     if name == _PAGE_FILE:
         content = content.replace(_GATEWAY_PORT, str(gateway_port).encode())
+        content = content.replace(_PUBLIC_URL, escape(public_url).encode())
     # "no-cache" is: keep it, and ask each time whether it is still good. A new release shows at once.
     cache_control = "public, max-age=31536000, immutable" if name.startswith(_IMMUTABLE) else "no-cache"
     return StaticFile(content, _MEDIA_TYPES[name.rpartition(".")[2]], cache_control)
 
 
-def dashboard_routes(gateway_port: int) -> APIRouter:
+def dashboard_routes(gateway_port: int, public_url: str = "") -> APIRouter:
     """The page and its files; one that the browser has already is answered 304."""
     router = APIRouter(include_in_schema=False)
-    served = read_files(gateway_port)
+    served = read_files(gateway_port, public_url)
 
     def answer(request: Request) -> Response:
         file = served.get(request.url.path)

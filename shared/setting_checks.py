@@ -79,6 +79,13 @@ def check_enricher(path: str) -> str:
     return path
 
 
+def check_public_url(text: str) -> str:
+    """An http(s) address without a query; without the slash at its end."""
+    if not re.fullmatch(r"https?://[\w.:\[\]-]+(/[\w./~-]*)?", text, re.ASCII):
+        raise ValueError("not an address")
+    return text.rstrip("/")
+
+
 def check_network(network: str) -> str:
     """Accepts an IP address or a network in CIDR form."""
     ipaddress.ip_network(network)

@@ -25,6 +25,7 @@ from shared.setting_checks import (
     check_enricher,
     check_network,
     check_postgresql_url,
+    check_public_url,
     check_redis_url,
     check_time_of_day,
     explain,
@@ -37,6 +38,7 @@ MIB = 1024 * 1024
 
 Source = Literal["default", "environment", ".env", "option"]
 PostgresUrl = Annotated[str, AfterValidator(check_postgresql_url)]
+PublicUrl = Annotated[str, AfterValidator(check_public_url)]
 RedisUrl = Annotated[str, AfterValidator(check_redis_url)]
 Enricher = Annotated[str, AfterValidator(check_enricher)]
 Enrichers = Annotated[tuple[Enricher, ...], BeforeValidator(split_list), NoDecode]
@@ -143,6 +145,9 @@ class Settings(BaseSettings):
         "Certificate chain (PEM) that both HTTP services serve TLS with; read at their start.", form="a file")
     tls_key: Path | None = setting("WEIR_TLS_KEY", None,
         "Private key (PEM, without a passphrase) of that certificate.", form="a file")
+    public_url: PublicUrl | None = setting("WEIR_PUBLIC_URL", None,
+        "Where callers reach gateway and analytics behind one proxy; what tells people an address names this one.",
+        form="a URL such as https://events.example.com")
     trusted_proxies: Networks = setting("WEIR_TRUSTED_PROXIES", (),
         "Addresses or networks, comma separated, whose X-Forwarded-For is believed.",
         form="IP addresses or networks such as 10.0.0.0/8, comma separated")

@@ -1,6 +1,7 @@
 """Servers as an operator sets them up by the shipped examples: a Redis user and a SQL login for each part."""
 
 import os
+import re
 import secrets
 import subprocess
 from collections.abc import Iterator
@@ -10,9 +11,13 @@ from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+import redis
+
 from deploy.embedded import binaries
+from deploy.embedded.local_address import free_port
 from deploy.embedded.redis_server import EmbeddedRedis
 from deploy.embedded.secret_file import kept_secret
+from tests.waiting import eventually
 
 ROOT = Path(__file__).resolve().parent.parent
 USERS = ROOT / "deploy/redis/users.acl"
@@ -35,13 +40,42 @@ def restricted_redis(folder: Path, program: Path) -> Iterator[RestrictedRedis]:
     folder.mkdir()
     password = kept_secret(folder / "password")
     passwords = {part: secrets.token_hex(16) for part in REDIS_PARTS}
-    text = USERS.read_text().replace("user default off", f"user default on >{password} ~* &* +@all")
+    text = USERS.read_text().replace("user default off resetpass", f"user default on >{password}")
     for part, one in passwords.items():
         text = text.replace(f"#{part.upper()}_SHA256", f"#{sha256(one.encode()).hexdigest()}")
     (folder / "users.acl").write_text(text)
     with EmbeddedRedis(folder, binary=program, extra_config={"aclfile": str(folder / "users.acl")}) as server:
         urls = {part: with_login(server.url, f"weir-{part}", one) for part, one in passwords.items()}
         yield RestrictedRedis(server.url, urls)
+
+
+@contextmanager
+def redis_with_shipped_users(folder: Path, program: Path) -> Iterator[redis.Redis]:
+    """A client of the operator, of a Redis whose users are the shipped ones to the letter; started on what it holds."""
+    folder.mkdir(exist_ok=True)
+    password = kept_secret(folder / "password")
+    users, port = folder / "users.acl", free_port()
+    users.write_text(re.sub(r"#\w+_SHA256", f"#{sha256(password.encode()).hexdigest()}", USERS.read_text()))
+    settings = f"port {port}\nbind 127.0.0.1\naclfile {users}\ndir {folder}\nappendonly yes\nsave ''\n"
+    with (folder / "log").open("ab") as log:
+        server = subprocess.Popen([program, "-"], stdin=subprocess.PIPE, stdout=log, stderr=log)
+    try:
+        assert server.stdin is not None
+        server.stdin.write(settings.encode())
+        server.stdin.close()
+        with redis.Redis(port=port, username="weir-operator", password=password) as client:
+            eventually(lambda: answers(client), within_seconds=30, what=(folder / "log").read_text())
+            yield client
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except (redis.ConnectionError, redis.BusyLoadingError):
+        return False
 
 
 def sql_logins(database_url: str) -> dict[str, str]:

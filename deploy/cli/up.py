@@ -100,6 +100,7 @@ def _greet(settings: Settings, servers: ServersUp, seconds: float) -> None:
     weir = command_name()
     scheme = "http" if settings.tls_certificate is None else "https"
     gateway = f"{scheme}://{settings.gateway_host}:{settings.gateway_port}"
+    public = settings.public_url or gateway
     analytics = f"{scheme}://{settings.analytics_host}:{settings.analytics_port}"
     place = command_place(settings)
     _say(f"up in {seconds:.1f} s" + (f" on {' and '.join(servers.versions)}" if servers.versions else ""))
@@ -118,7 +119,7 @@ def _greet(settings: Settings, servers: ServersUp, seconds: float) -> None:
         )
         _say("")
         _say("  post a first event:")
-        _say(f"    curl -X POST {gateway}/api/v1/events/ingest -H 'Authorization: Bearer {key}' \\")
+        _say(f"    curl -X POST {public}/api/v1/events/ingest -H 'Authorization: Bearer {key}' \\")
         _say("      -H 'Content-Type: application/json' \\")
         _say("""      -d '{"event_id": "first-1", "event_type": "hello.world", "payload": {"n": 1}}'""")
     else:

@@ -34,6 +34,7 @@ async def _analytics(settings: Settings, endpoints: Endpoints, instance: str) ->
         backlog_limit_records=settings.backlog_limit_records,
         strangers=StrangerPolicy(settings.keyless_limit_per_address, settings.keyless_limit),
         gateway_port=settings.gateway_port,
+        public_url=settings.public_url or "",
     )
     client = async_redis(endpoints.redis_url, settings.redis_timeout_ms / 1000)
     blocking = async_redis(endpoints.redis_url, settings.redis_timeout_ms / 1000 + BLOCK_MS / 1000)

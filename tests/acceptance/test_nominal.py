@@ -1,4 +1,7 @@
-"""The tutorial: from nothing to stored webhooks, as a newcomer goes through it. Read it from top to bottom."""
+"""The tutorial: from nothing to stored webhooks, as a newcomer goes through it. Read it from top to bottom.
+
+`weir up` is started for it, unless the environment names an installation that runs (installation.py).
+"""
 
 import gzip
 import json
@@ -11,6 +14,7 @@ from urllib.parse import quote
 import httpx2
 import pytest
 
+from tests.acceptance.installation import Installation, OwnInstallation, given_installation, own_name
 from tests.waiting import eventually
 from tests.weir_up import WeirUp
 
@@ -18,24 +22,29 @@ WEBHOOKS = gzip.decompress((Path(__file__).parent / "data" / "github_webhooks.nd
 
 
 @pytest.fixture
-def weir_up(tmp_path: Path) -> Iterator[WeirUp]:
+def installation(tmp_path: Path) -> Iterator[Installation]:
+    given = given_installation()
+    if given is not None:
+        yield given
+        given.close()
+        return
     up = WeirUp(tmp_path / "data")
-    yield up
-    up.close()
+    try:
+        # `weir up` starts everything and prints the addresses and a first admin key.
+        yield OwnInstallation(up)
+    finally:
+        up.close()
 
 
-def test_a_newcomer_stores_real_webhooks_once_and_reads_them_back(weir_up: WeirUp) -> None:
-    # `weir up` starts everything and prints the addresses and a first admin key, this once.
-    weir_up.start()
-    assert weir_up.gateway in weir_up.output
-    assert weir_up.analytics in weir_up.output
-    admin_key = weir_up.key
+def test_a_newcomer_stores_real_webhooks_once_and_reads_them_back(installation: Installation) -> None:
+    admin_key = installation.key
     assert admin_key.startswith("weir_")
+    failed_before = ask(installation, "analytics/queue-status", admin_key)["failed"]
 
     # Every producer gets a key of its own:
     # weir keys create --client-id github --name "GitHub" --rate-limit 6000
-    made = weir_up.weir("keys", "create", "--client-id", "github", "--name", "GitHub", "--rate-limit", "6000")
-    assert set(made) == {"key", "public_id"}
+    github = own_name("github")
+    made = installation.make_key(github, "GitHub", 6000)
     key = made["key"]
 
     # Real webhook bodies, one event a line, go in as they are:
@@ -43,64 +52,74 @@ def test_a_newcomer_stores_real_webhooks_once_and_reads_them_back(weir_up: WeirU
     #      -H "Prefer: wait=30" --data-binary @webhooks.ndjson
     sent = [json.loads(line) for line in WEBHOOKS.splitlines()]
     assert len(sent) == 40
-    first = post_webhooks(weir_up, key)
+    first = post_webhooks(installation, key)
     assert first.status_code == 200  # not 202: we asked to wait until all are stored
     assert (first.json()["accepted"], first.json()["duplicates"], first.json()["rejected"]) == (40, 0, 0)
     assert [result["event_id"] for result in first.json()["results"]] == [event["event_id"] for event in sent]
 
     # To send them again, because a connection broke or by mistake, changes nothing.
-    again = post_webhooks(weir_up, key).json()
+    again = post_webhooks(installation, key).json()
     assert (again["accepted"], again["duplicates"], again["rejected"]) == (0, 40, 0)
     assert {result["status"] for result in again["results"]} == {"duplicate"}
-    assert len(weir_up.get("events", key, limit="100")["events"]) == 40
+    assert len(ask(installation, "events", key, limit="100")["events"]) == 40
 
     # Each can be read back, its payload equal as JSON to what was sent, whatever script it is written in.
     for event in sent:
-        found = weir_up.get(f"events/{quote(event['event_id'], safe='')}", key)
-        assert (found["state"], found["client_id"], found["event_type"]) == ("stored", "github", event["event_type"])
+        found = ask(installation, f"events/{quote(event['event_id'], safe='')}", key)
+        assert (found["state"], found["client_id"], found["event_type"]) == ("stored", github, event["event_type"])
         assert found["payload"] == event["payload"]
 
     # A client reads its own events only; the admin's key reads all.
-    stranger = weir_up.weir("keys", "create", "--client-id", "stranger")["key"]
-    assert weir_up.get("events", stranger)["events"] == []
-    assert len(weir_up.get("events", admin_key, limit="100", client_id="github")["events"]) == 40
+    stranger = installation.make_key(own_name("stranger"), "Stranger", 6000)["key"]
+    assert ask(installation, "events", stranger)["events"] == []
+    assert len(ask(installation, "events", admin_key, limit="100", client_id=github)["events"]) == 40
 
     # How many of each type?
-    counts = weir_up.get("analytics/events-by-type", key)
+    counts = ask(installation, "analytics/events-by-type", key)
     assert counts["total"] == 40
     assert {row["event_type"]: row["count"] for row in counts["rows"]} == Counter(e["event_type"] for e in sent)
 
     # Nothing waits any more: every stream is empty, and nothing has failed.
     def queue_is_empty() -> bool:
-        queue = weir_up.get("analytics/queue-status", admin_key)
+        queue = ask(installation, "analytics/queue-status", admin_key)
         waiting = {stream["name"]: stream["lag"] + stream["pending"] for stream in queue["streams"]}
-        return waiting["events"] == 0 and waiting["dead"] == 0 and queue["failed"] == 0
+        return waiting["events"] == 0 and waiting["dead"] == 0 and queue["failed"] == failed_before
 
     eventually(queue_is_empty, what="the streams are empty")
 
     # And every call left a record, the refused one too. Those of events are written with the events, so they tell how
     # these were accepted, and not that the answer waited for more.
-    refused = httpx2.post(f"{weir_up.gateway}/api/v1/events/batch", headers={"X-API-Key": "no key"}, content=b"{}")
+    batch = f"{installation.gateway}/api/v1/events/batch"
+    refused = installation.http.post(batch, headers={"X-API-Key": "no key"}, content=b"{}")
     assert refused.status_code == 401
-    eventually(lambda: audited(weir_up, admin_key) == {202: 2, 401: 1}, what="three audit records of batches")
+    call = refused.headers["x-request-id"]
+    eventually(lambda: audited(installation, key_id=made["public_id"]) == {202: 2}, what="two audit records of batches")
+    eventually(lambda: audited(installation, request_id=call) == {401: 1}, what="an audit record of the refused call")
 
-    # Ctrl-C stops everything; what was stored is there at the next start.
-    weir_up.stop()
-    weir_up.start()
-    assert "first key" not in weir_up.output
-    assert weir_up.get("analytics/events-by-type", key)["total"] == 40
+    # Stopped and started again, it has what was stored.
+    if installation.restart():
+        assert ask(installation, "analytics/events-by-type", key)["total"] == 40
 
 
-def post_webhooks(weir_up: WeirUp, key: str) -> httpx2.Response:
+def post_webhooks(installation: Installation, key: str) -> httpx2.Response:
     headers = {
         "Authorization": f"Bearer {key}",
         "Content-Type": "application/x-ndjson",
         "Prefer": "wait=30",
     }
-    return httpx2.post(f"{weir_up.gateway}/api/v1/events/batch", headers=headers, content=WEBHOOKS, timeout=40)
+    return installation.http.post(f"{installation.gateway}/api/v1/events/batch", headers=headers, content=WEBHOOKS)
 
 
-def audited(weir_up: WeirUp, key: str) -> dict[int, int]:
+def ask(installation: Installation, path: str, key: str, **parameters: str) -> Any:
+    address = f"{installation.analytics}/api/v1/{path}"
+    answer = installation.http.get(address, params=parameters, headers={"X-API-Key": key})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def audited(installation: Installation, **which: str) -> dict[int, int]:
     """How many calls of the batch endpoint ended with which status."""
-    logs: list[dict[str, Any]] = weir_up.get("audit/logs", key, endpoint="/api/v1/events/batch")["logs"]
+    logs: list[dict[str, Any]] = ask(
+        installation, "audit/logs", installation.key, endpoint="/api/v1/events/batch", **which
+    )["logs"]
     return dict(Counter(log["status"] for log in logs))

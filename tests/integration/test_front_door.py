@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -12,6 +13,7 @@ import psycopg
 import pytest
 from websockets.sync.client import connect
 
+from deploy.embedded.local_address import free_port
 from deploy.migrations import migrate
 from shared.api_keys import Scope
 from tests.analytics_process import running_analytics
@@ -76,6 +78,14 @@ def house(
 
 
 @contextmanager
+def from_address(house: House, address: str) -> Iterator[httpx2.Client]:
+    """A client at another address of this machine."""
+    transport = httpx2.HTTPTransport(verify=house.door.trust, local_address=address)
+    with httpx2.Client(base_url=house.door.address, transport=transport, timeout=60) as http:
+        yield http
+
+
+@contextmanager
 def posting(house: House) -> Iterator[None]:
     """Events all the while: a tail shows what comes once it has found the end of the stream."""
     done = threading.Event()
@@ -131,6 +141,30 @@ def test_the_door_refuses_what_the_services_would(house: House) -> None:
     assert refusal(too_large) == (413, "too-large")
     head = house.http.get("/readyz", headers={"X-Long": "x" * 20_000})
     assert refusal(head) == (431, "headers-too-large")
+
+
+def test_calls_without_a_key_are_bounded_for_each_address_and_others_are_not(house: House) -> None:
+    with from_address(house, "127.0.0.77") as stranger, from_address(house, "127.0.0.78") as other:
+        answers = [stranger.get("/healthz") for _ in range(260)]
+        refused = [answer for answer in answers if answer.status_code == 429]
+        # 200 at once, and 10 more a second, however slowly they come here.
+        assert {answer.status_code for answer in answers[:200]} == {200}
+        assert refused
+        assert refusal(refused[0]) == (429, "rate-limited")
+        assert refused[0].headers["retry-after"] == "1"
+        assert stranger.get("/api/v1/events", headers={"X-API-Key": house.reader}).status_code == 200
+        assert other.get("/healthz").status_code == 200
+
+
+def test_a_service_that_is_away_is_a_503_to_try_again(tmp_path: Path) -> None:
+    nobody = free_port()
+    with (
+        running_front_door(tmp_path, nobody, nobody) as door,
+        httpx2.Client(base_url=door.address, verify=door.trust, timeout=60) as http,
+    ):
+        for answer in (http.get("/readyz"), http.post(INGEST, json={})):
+            assert refusal(answer) == (503, "unavailable")
+            assert answer.headers["retry-after"] == "1"
 
 
 def test_audit_shows_the_address_the_door_saw_and_none_that_is_claimed(house: House) -> None:

@@ -20,7 +20,7 @@ from deploy.embedded.redis_server import EmbeddedRedis
 from shared.api_keys import Scope
 from tests.analytics_process import running_analytics
 from tests.gateway_process import SECRET_KEY, GatewayUnderTest, ServiceProcess, new_event, running_gateway, store_key
-from tests.least_rights import USERS, RestrictedRedis, restricted_redis, run_roles, sql_logins
+from tests.least_rights import USERS, RestrictedRedis, redis_with_shipped_users, restricted_redis, run_roles, sql_logins
 from tests.no_settings import forget_settings
 from tests.pipeline import value, wait_until_drained
 from tests.waiting import eventually
@@ -182,3 +182,16 @@ def test_redis_refuses_the_users_as_they_are_shipped(tmp_path: Path) -> None:
     with pytest.raises(ServerStartError):
         server.start()
     assert "ACL" in server.log.read_text()
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_redis_with_the_shipped_users_has_all_it_held_after_a_restart(program: str, tmp_path: Path) -> None:
+    # Redis loads its append-only file as the user `default`, and leaves out each transaction, which all that a function
+    # writes is, that this user may not do. So it is off, but may do everything.
+    with redis_with_shipped_users(tmp_path / "redis", PROGRAMS[program]()) as client:
+        with client.pipeline(transaction=True) as both:
+            both.xadd("weir:{0}:events", {"a": 1}).hset("weir:{0}:x", "n", "1").execute()
+        with pytest.raises(redis.AuthenticationError):
+            redis.Redis(port=client.connection_pool.connection_kwargs["port"]).ping()
+    with redis_with_shipped_users(tmp_path / "redis", PROGRAMS[program]()) as client:
+        assert (client.xlen("weir:{0}:events"), client.hget("weir:{0}:x", "n")) == (1, b"1")

@@ -54,7 +54,14 @@ def test_only_files_with_their_version_in_their_path_are_kept_without_asking(sit
 
 
 def test_the_page_names_the_gateways_port(site: TestClient) -> None:
-    assert 'data-gateway-port="18000"' in site.get("/dashboard").text
+    assert 'data-gateway-port="18000" data-public-url=""' in site.get("/dashboard").text
+
+
+def test_the_page_names_the_public_address_where_there_is_one() -> None:
+    app = FastAPI()
+    app.include_router(dashboard.dashboard_routes(18000, "https://events.example.com"))
+    with TestClient(app) as client:
+        assert 'data-public-url="https://events.example.com"' in client.get("/dashboard").text
 
 
 @pytest.mark.parametrize("path", OWN, ids=lambda path: str(path.relative_to(STATIC)))

@@ -104,11 +104,25 @@ def test_containers_are_confined_bounded_and_probed() -> None:
 def test_environments_hold_settings_that_exist_and_no_secret() -> None:
     (config,) = manifests("ConfigMap")
     assert set(config["data"]) <= KNOWN
-    secret = {"DATABASE_URL", "REDIS_URL", "SECRET_KEY"}
+    own = {
+        "weir-migrate": ("weir-operator", "DATABASE_URL"),
+        "weir-gateway": ("weir-gateway", "WEIR_GATEWAY_DATABASE_URL"),
+        "weir-processor": ("weir-processor", "WEIR_PROCESSOR_DATABASE_URL"),
+        "weir-analytics": ("weir-analytics", "ANALYTICS_DATABASE_URL"),
+    }
     for name, container in containers():
         variables = {variable["name"]: variable for variable in container["env"]}
         assert set(variables) <= KNOWN, name
-        assert {key for key, variable in variables.items() if "valueFrom" in variable} == secret, name
+        secrets = {
+            key: variable["valueFrom"]["secretKeyRef"] for key, variable in variables.items() if "valueFrom" in variable
+        }
+        holder, database = own[name]
+        assert {key: reference["key"] for key, reference in secrets.items()} == {
+            database: "database-url",
+            "REDIS_URL": "redis-url",
+            "SECRET_KEY": "secret-key",
+        }, name
+        assert {reference["name"] for reference in secrets.values()} == {holder}, name
     for service in COMPOSE["services"].values():
         if service["image"] == "weir":
             assert set(service["environment"]) - {"HEALTH_URL"} <= KNOWN
@@ -156,3 +170,24 @@ def test_compose_gives_the_front_door_every_name_its_configuration_has() -> None
     assert names == {name for name in proxy["environment"] if name.startswith("FRONT_DOOR_")}
     trusted = COMPOSE["x-settings"]["WEIR_TRUSTED_PROXIES"]
     assert proxy["networks"]["default"]["ipv4_address"] == trusted
+
+
+def test_each_part_in_compose_has_logins_of_its_own_and_none_the_owners() -> None:
+    for part, variable in (
+        ("gateway", "WEIR_GATEWAY_DATABASE_URL"),
+        ("processor", "WEIR_PROCESSOR_DATABASE_URL"),
+        ("analytics", "ANALYTICS_DATABASE_URL"),
+    ):
+        environment = COMPOSE["services"][part]["environment"]
+        assert environment[variable].startswith(f"postgresql://weir_{part}:${{{part.upper()}_PASSWORD}}@")
+        assert environment["REDIS_URL"].startswith(f"redis://weir-{part}:${{{part.upper()}_PASSWORD}}@")
+        assert "DATABASE_URL" not in environment
+        assert not {name for name, value in environment.items() if "POSTGRES_PASSWORD" in value}
+    users = (TOP / "deploy" / "redis" / "users.acl").read_text()
+    filled_in = set(re.findall(r"s/(\w+_SHA256)/", str(COMPOSE["services"]["redis"]["command"])))
+    assert filled_in == set(re.findall(r"#(\w+_SHA256)", users))
+
+
+def test_the_example_of_env_has_every_secret_that_compose_asks_for() -> None:
+    asked = set(re.findall(r"\$\{(\w+):\?", (TOP / "compose.yaml").read_text()))
+    assert asked == set(re.findall(r"^(\w+)=$", (TOP / ".env.example").read_text(), re.MULTILINE))

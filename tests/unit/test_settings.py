@@ -110,6 +110,8 @@ def test_names_of_other_programs_are_left_alone(monkeypatch: pytest.MonkeyPatch)
         ("DEBUG", "perhaps", "true or false"),
         ("ENVIRONMENT", "staging", "one of development, test, production"),
         ("WEIR_LOG_FORMAT", "xml", "one of auto, json, console"),
+        ("WEIR_PUBLIC_URL", "events.example.com", "a URL such as https://"),
+        ("WEIR_PUBLIC_URL", "https://events.example.com/?a=1", "a URL such as https://"),
         ("WEIR_TRUSTED_PROXIES", "10.0.0.0/8,proxy", "IP addresses or networks"),
         ("WEIR_ENRICHERS", "os.system", "module:callable"),
         ("REDIS_URL", "localhost:6379", "a URL such as redis://"),

@@ -2,10 +2,10 @@
 
 import { byId, setText } from "./dom.js";
 
-/** Fill in the curl line, for the gateway on the host that this page came from. */
+/** Fill in the curl line: the public address, else the gateway on the host that this page came from. */
 export function installWelcome() {
-  const { gatewayPort } = document.documentElement.dataset;
-  const gateway = `${location.protocol}//${location.hostname}:${gatewayPort}`;
+  const { gatewayPort, publicUrl } = document.documentElement.dataset;
+  const gateway = publicUrl || `${location.protocol}//${location.hostname}:${gatewayPort}`;
   const command = [
     `curl -X POST ${gateway}/api/v1/events/ingest \\`,
     `  -H "Authorization: Bearer $KEY" -H 'Content-Type: application/json' \\`,
