@@ -8,6 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from analytics_api.calendar_buckets import Interval, bucket_starts
+from analytics_api.comparison import compared
 from analytics_api.reader import Reader, Row
 from analytics_api.rollup_levels import MINUTE_US, Levels, cut_at_levels, to_time, to_us
 from analytics_api.span_values import span_values
@@ -37,11 +38,6 @@ class CountQuestion:
     compares: bool = False
     """Whether each row is compared with the same span, one length of the range before."""
 
-    @property
-    def previous(self) -> TimeRange:
-        """The range of the same length before."""
-        return TimeRange(self.asked.start - (self.asked.end - self.asked.start), self.asked.start)
-
 
 @dataclass(frozen=True, slots=True)
 class EventCounts:
@@ -57,7 +53,7 @@ class EventCounts:
     @property
     def previous_total(self) -> int:
         """Of a question that compares."""
-        return sum(row["previous"] for row in self.rows)
+        return sum(row["previous"]["count"] for row in self.rows)
 
 
 async def count_events(reader: Reader, question: CountQuestion, max_rows: int) -> EventCounts:
@@ -140,9 +136,7 @@ def _cells(
         for named, counts in groups:
             if question.compares:
                 count, previous = counts.get(place + buckets, 0), counts.get(place, 0)
-                ratio = round(count / previous - 1, 4) if previous else None
-                change = {"previous": previous, "change": count - previous, "change_ratio": ratio}
-                yield {**named, **bucket, "count": count, **change}
+                yield {**named, **bucket, "count": count, **compared({"count": count}, {"count": previous})}
             else:
                 yield {**named, **bucket, "count": counts.get(place, 0)}
 
@@ -177,7 +171,8 @@ def _by_name(group: Group) -> tuple[int, str, str]:
 
 def _largest_first(row: CountRow) -> tuple[int, int, int, str, str]:
     kept = row.get("rest_of", 0)
-    return kept, -row["count"], -row.get("previous", 0), row.get("event_type") or "", row.get("client_id") or ""
+    before = row["previous"]["count"] if "previous" in row else 0
+    return kept, -row["count"], -before, row.get("event_type") or "", row.get("client_id") or ""
 
 
 def _too_many(max_rows: int) -> Problem:

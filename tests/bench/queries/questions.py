@@ -63,8 +63,6 @@ class Asked:
 
 def ask_all(database_url: str, redis_url: str, folder: Path, end_us: int, runs: int) -> list[Answered]:
     """Start the API, ask every question ``runs`` times, warm. Blocking."""
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute("VACUUM ANALYZE")  # as autovacuum would have done long ago
     port = free_port()
     environment = {
         "DATABASE_URL": database_url, "REDIS_URL": redis_url, "SECRET_KEY": _SECRET, "WEIR_ANALYTICS_PORT": str(port),
