@@ -71,7 +71,7 @@ def ask_all(database_url: str, redis_url: str, folder: Path, end_us: int, runs: 
     keys = {client: asyncio.run(_make_key(database_url, client)) for client in ("", CLIENTS[0])}
     api = ServiceProcess(["analytics", "run"], folder, environment)
     try:
-        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=120) as http:
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=900) as http:
             eventually(lambda: _is_ready(http), within_seconds=30, what="the analytics API ready")
             return [_ask(http, keys[one.reads], one, database_url, runs) for one in questions(end_us)]
     finally:
