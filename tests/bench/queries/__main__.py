@@ -43,10 +43,12 @@ def _measure(events: int, runs: int, folder: Path | None, console: Console) -> A
         place = _place(events, folder, stack)
         postgres = stack.enter_context(EmbeddedPostgres(place / "postgres"))
         redis = stack.enter_context(EmbeddedRedis(place / "redis"))
+        migrate(postgres.url)
         stored = _kept(place) or _store(postgres.url, events, place, console)
         console.print(f"asking {runs} times each …")
-        asked = ask_all(postgres.url, redis.url, place, stored.end_us, runs)
-        return Asked(events, stored.seconds, {"redis": redis.version, "postgres": postgres.version}, asked)
+        answers, exports = ask_all(postgres.url, redis.url, place, stored.end_us, runs)
+        versions = {"redis": redis.version, "postgres": postgres.version}
+        return Asked(events, stored.seconds, versions, answers, exports)
 
 
 def _place(events: int, folder: Path | None, stack: ExitStack) -> Path:
@@ -75,7 +77,6 @@ def _kept(place: Path) -> _Stored | None:
 
 def _store(database_url: str, events: int, place: Path, console: Console) -> _Stored:
     end_us, began = now_minute_us(), time.perf_counter()
-    migrate(database_url)
     _fill(with_role(database_url, "weir_writer"), end_us, events, console)
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE")  # as autovacuum would have done long ago

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median, quantiles
+from typing import Any
 
 import httpx2
 import psycopg
@@ -14,6 +15,7 @@ import psycopg
 from deploy.embedded.local_address import free_port
 from shared.api_keys import Scope
 from shared.key_store import create_key
+from tests.bench.queries.exports import Exported, export_all
 from tests.bench.queries.history import CLIENTS, DAYS, TYPES
 from tests.gateway_process import ServiceProcess
 from tests.waiting import eventually
@@ -24,6 +26,10 @@ _COUNTS = "/api/v1/analytics/events-by-type"
 _PROCESSING = "/api/v1/analytics/processing-metrics"
 _EVENTS = "/api/v1/events"
 _LOGS = "/api/v1/audit/logs"
+_QUERY = "/api/v1/analytics/query"
+_FUNNEL = "/api/v1/analytics/funnel"
+_RETENTION = "/api/v1/analytics/retention"
+_SLOW_SHARE = 10
 
 
 @dataclass(frozen=True)
@@ -32,11 +38,14 @@ class Question:
 
     name: str
     path: str
-    parameters: Mapping[str, str]
+    parameters: Mapping[str, Any]
+    """Of the query string; with ``is_slow``, of a JSON body."""
     target_ms: float | None = None
     plain_sql: str = ""
     reads: str = ""
     """The client whose key asks; an admin's asks for all."""
+    is_slow: bool = False
+    """It reads very many events: no target, and a tenth of the runs."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +68,13 @@ class Asked:
     loading_seconds: float
     versions: Mapping[str, str]
     answers: list[Answered] = field(default_factory=list)
+    exports: list[Exported] = field(default_factory=list)
 
 
-def ask_all(database_url: str, redis_url: str, folder: Path, end_us: int, runs: int) -> list[Answered]:
-    """Start the API, ask every question ``runs`` times, warm. Blocking."""
+def ask_all(
+    database_url: str, redis_url: str, folder: Path, end_us: int, runs: int
+) -> tuple[list[Answered], list[Exported]]:
+    """Start the API, ask every question ``runs`` times, warm, then export. Blocking."""
     port = free_port()
     environment = {
         "DATABASE_URL": database_url, "REDIS_URL": redis_url, "SECRET_KEY": _SECRET, "WEIR_ANALYTICS_PORT": str(port),
@@ -73,7 +85,8 @@ def ask_all(database_url: str, redis_url: str, folder: Path, end_us: int, runs: 
     try:
         with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=900) as http:
             eventually(lambda: _is_ready(http), within_seconds=30, what="the analytics API ready")
-            return [_ask(http, keys[one.reads], one, database_url, runs) for one in questions(end_us)]
+            answers = [_ask(http, keys[one.reads], one, database_url, runs) for one in questions(end_us)]
+            return answers, export_all(http, keys[""], api.process.pid, end_us)
     finally:
         api.stop()
 
@@ -95,8 +108,11 @@ def questions(end_us: int) -> list[Question]:
     hourly = {**month, "interval": "hour"}
     of_type = {**all_days, "event_type": TYPES[7], "limit": "50"}
     in_kathmandu = {**all_days, "interval": "day", "tz": "Asia/Kathmandu", "group_by": "none"}
-    # Needs the API to know count_unique; until it does, the table says so.
-    unique_users = {**last(1), "client_id": client, "count_unique": "payload.user_id"}
+    user, amount, of_client = "payload.user_id", "payload.amount", {"client_id": client}
+    unique_users = {**last(1), **of_client, "count_unique": user}
+    amounts = {**last(1), **of_client, "sum": amount, "p95": amount, "group_by": "event_type"}
+    week = {**last(7), **of_client}
+    steps = [{"event_type": TYPES[number]} for number in (0, 1, 2)]
     latencies = (
         "SELECT count(*), percentile_disc(ARRAY[.5, .95, .99]) WITHIN GROUP (ORDER BY stored_at - received_at) "
         f"FROM events WHERE occurred_at >= '{end - timedelta(days=7)}' AND occurred_at < '{end}'"
@@ -118,15 +134,27 @@ def questions(end_us: int) -> list[Question]:
         Question("the same, one client's key", _EVENTS, of_type, 15, reads=client),
         Question("50 calls of a client", _LOGS, {**all_days, "client_id": client, "limit": "50"}, 15),
         Question("50 failed calls of all", _LOGS, {**all_days, "endpoint": "failed", "limit": "50"}, 15),
-        Question("unique users of a client, 1 day", _COUNTS, unique_users, 300),
+        Question("unique users of a client by type, 1 day", _COUNTS, unique_users, 300),
+        Question("the same, all types together", _QUERY, unique_users, 300),
+        Question("amounts of a client by type, 1 day", _QUERY, amounts),
+        Question("unique users of a client, 7 days", _QUERY, {**week, "count_unique": user}, is_slow=True),
+        Question("top 10 users of a client, 7 days", _QUERY, {**week, "group_by": [user], "top": 10}, is_slow=True),
+        Question("funnel of 3 steps, a client, 7 days", _FUNNEL, {**week, "by": user, "steps": steps}, is_slow=True),
+        Question("retention by day, a client, 7 days", _RETENTION, {**week, "by": user}, is_slow=True),
+        Question("unique users of all clients, 1 day", _QUERY, {**last(1), "count_unique": user}, is_slow=True),
     ]  # fmt: skip
 
 
 def _ask(http: httpx2.Client, key: str, question: Question, database_url: str, runs: int) -> Answered:
     took_ms = []
+    if question.is_slow:
+        asked: dict[str, Any] = {"method": "POST", "json": dict(question.parameters)}
+        runs = max(runs // _SLOW_SHARE, 5)
+    else:
+        asked = {"method": "GET", "params": dict(question.parameters)}
     for number in range(_WARM_UP + runs):
         began = time.perf_counter()
-        answer = http.get(question.path, params=dict(question.parameters), headers={"X-API-Key": key})
+        answer = http.request(url=question.path, headers={"X-API-Key": key}, **asked)
         if number >= _WARM_UP:
             took_ms.append((time.perf_counter() - began) * 1000)
         if answer.status_code == 422:

@@ -2,10 +2,13 @@
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 from rich.console import Console
 from rich.table import Table
 
+from tests.bench.queries.exports import EXPORT_DAYS, Exported
+from tests.bench.queries.history import DAYS
 from tests.bench.queries.questions import Answered, Asked
 
 
@@ -23,8 +26,21 @@ def print_table(facts: Mapping[str, object], found: Sequence[Asked]) -> None:
         table.add_row(question.name, target, *(cell for answer in answers for cell in _cells(answer)))
     console.print(table)
     for asked in found:
+        for export in asked.exports:
+            console.print(_exported(asked, export), highlight=False)
+    for asked in found:
         versions = ", ".join(asked.versions.values())
         console.print(f"{asked.events:,} events stored in {asked.loading_seconds:,.0f} s; {versions}", highlight=False)
+
+
+def _exported(asked: Asked, export: Exported) -> str:
+    events = asked.events * EXPORT_DAYS / DAYS
+    return (
+        f"export of about {events:,.0f} events as {export.format}: "
+        f"{export.seconds:.1f} s, {events / export.seconds:,.0f}/s, "
+        f"{export.answer_bytes / 1e6:,.0f} MB; the process grew by {export.grown_bytes / 1e6:.1f} MB from "
+        f"{export.resident_bytes / 1e6:.0f} MB"
+    )
 
 
 def document(facts: Mapping[str, object], found: Sequence[Asked]) -> dict[str, object]:
@@ -66,4 +82,5 @@ def _run(asked: Asked) -> dict[str, object]:
         "loading_seconds": round(asked.loading_seconds, 1),
         "versions": dict(asked.versions),
         "answers": answers,
+        "exports": [asdict(export) for export in asked.exports],
     }
