@@ -196,6 +196,22 @@ class StreamAnswer(_Answer):
     oldest_age_seconds: float
 
 
+class LagSampleAnswer(_Answer):
+    """What waited at one moment."""
+
+    at: AwareDatetime
+    lag: int
+    oldest_age_seconds: float
+
+
+class LagAnswer(_Answer):
+    """What waited of late."""
+
+    interval_seconds: float
+    since: AwareDatetime | None
+    samples: list[LagSampleAnswer]
+
+
 class ConsumerAnswer(_Answer):
     """A processor's part in a stream; ``pending`` in entries."""
 
