@@ -130,6 +130,7 @@ def questions(end_us: int) -> list[Question]:
         Question("10 types of 30 days, compared", _COUNTS, {**month, "top": "10", "compare": "previous"}),
         Question("processing metrics, 7 days", _PROCESSING, last(7), 25, latencies),
         Question("the same, by type", _PROCESSING, {**last(7), "group_by": "event_type"}),
+        Question("the same, one client's key", _PROCESSING, {**last(7), "group_by": "event_type"}, reads=client),
         Question("50 events of a type", _EVENTS, of_type, 15),
         Question("the same, one client's key", _EVENTS, of_type, 15, reads=client),
         Question("50 calls of a client", _LOGS, {**all_days, "client_id": client, "limit": "50"}, 15),

@@ -57,8 +57,6 @@ def calls(document: Document) -> Iterator[Call]:
         for method, operation in operations.items():
             parameters = [resolve(document, parameter) for parameter in operation.get("parameters", [])]
             in_query = [parameter for parameter in parameters if parameter["in"] == "query"]
-            if "text/event-stream" in operation["responses"].get("200", {}).get("content", {}):
-                continue  # its answer does not end
             media_type, schema = _json_body(document, operation)
             names = schema.get("properties", {})
             yield Call(
