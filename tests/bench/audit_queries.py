@@ -13,6 +13,7 @@ import tempfile
 import time
 import tracemalloc
 from datetime import UTC, datetime, timedelta
+from hashlib import md5
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,8 @@ SELECT %(start)s::timestamptz + (n::float8 / %(rows)s) * %(span)s::interval,
        CASE WHEN n %% 5 = 0 THEN '/api/v1/events' ELSE '/api/v1/events/batch' END,
        CASE WHEN n %% 5 = 0 THEN '/api/v1/events' ELSE '/api/v1/events/batch' END, '',
        CASE WHEN hashint4(n) %% 50 = 0 THEN 422 ELSE 202 END, CASE WHEN hashint4(n) %% 50 = 0 THEN 'invalid-event' END,
-       500 + abs(hashint4(n)) %% 5000, 125000, NULL, '192.0.2.' || c, 'python-httpx/0.28', md5(n::text)
+       500 + abs(hashint4(n)) %% 5000, 125000, NULL, '192.0.2.' || c, 'python-httpx/0.28',
+       lpad(to_hex(n), 12, '0') || left(md5(n::text), 12)
 FROM generate_series(1, %(rows)s::int) AS n, LATERAL (SELECT abs(hashint4(n + 7)) %% 50 AS c) AS client
 """
 
@@ -82,7 +84,7 @@ def _questions(chance: random.Random, rows: int) -> dict[str, tuple[LogFilters, 
         "one key": (LogFilters(key_id=f"key{number % CLIENTS}"), None),
         "one route and method of one client": (LogFilters(endpoint="/api/v1/events", method="GET"), client),
         "slower than 5.4 ms of one client": (LogFilters(min_duration_ms=5.4), client),
-        "one request": (LogFilters(request_id=_md5(number)), None),
+        "one request": (LogFilters(request_id=_request_id(number)), None),
     }
 
 
@@ -158,10 +160,9 @@ def _copy_us(connection: psycopg.Connection[Any]) -> float:
     return sorted(found)[1]
 
 
-def _md5(number: int) -> str:
-    from hashlib import md5
-
-    return md5(str(number).encode(), usedforsecurity=False).hexdigest()
+def _request_id(number: int) -> str:
+    """As the services make them: growing with time, then chance."""
+    return f"{number:012x}{md5(str(number).encode(), usedforsecurity=False).hexdigest()[:12]}"
 
 
 if __name__ == "__main__":

@@ -152,14 +152,13 @@ export class OverTime {
     return seconds.map((column, index) => [...(index === 0 ? middles : past[index].slice(0, whole)), ...column]);
   }
 
-  /** Before the first second that was heard, what the API remembers. */
+  /** Before the first second that was heard, which the first step may begin before, what the API remembers. */
   #withPastLag([at, lag], from) {
-    const first = at[0] ?? Infinity;
-    const kept = this.#pastLag.at.map((_, index) => index).filter((index) => {
-      const moment = this.#pastLag.at[index];
-      return moment >= from && moment < first;
-    });
-    return [[...kept.map((index) => this.#pastLag.at[index]), ...at], [...kept.map((index) => this.#pastLag.lag[index]), ...lag]];
+    const { since } = this.#samples;
+    const past = this.#pastLag;
+    const kept = [...past.at.keys()].filter((index) => past.at[index] >= from && past.at[index] < since);
+    const heard = at.map((moment) => Math.max(moment, since));
+    return [[...kept.map((index) => past.at[index]), ...heard], [...kept.map((index) => past.lag[index]), ...lag]];
   }
 
   /** The API remembers a day at most, and nothing from before it was started. */
