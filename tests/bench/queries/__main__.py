@@ -46,7 +46,7 @@ def _measure(events: int, runs: int, folder: Path | None, console: Console) -> A
         migrate(postgres.url)
         stored = _kept(place) or _store(postgres.url, events, place, console)
         console.print(f"asking {runs} times each …")
-        answers, exports = ask_all(postgres.url, redis.url, place, stored.end_us, runs, console.print)
+        answers, exports = ask_all(postgres, redis.url, place, stored.end_us, runs, console.print)
         versions = {"redis": redis.version, "postgres": postgres.version}
         return Asked(events, stored.seconds, versions, answers, exports)
 

@@ -13,8 +13,10 @@ import httpx2
 import psycopg
 
 from deploy.embedded.local_address import free_port
+from deploy.embedded.postgres_server import EmbeddedPostgres
 from shared.api_keys import Scope
 from shared.key_store import create_key
+from tests.bench.process_costs import cpu_seconds
 from tests.bench.queries.exports import Exported, export_all
 from tests.bench.queries.history import CLIENTS, DAYS, TYPES
 from tests.gateway_process import ServiceProcess
@@ -55,6 +57,8 @@ class Answered:
     question: Question
     p50_ms: float = 0.0
     p95_ms: float = 0.0
+    cpu_ms: float = 0.0
+    """CPU of the API and of PostgreSQL for one answer: what is left of the figures on a busy machine."""
     answer_bytes: int = 0
     plain_ms: float | None = None
     refused: str = ""
@@ -72,10 +76,10 @@ class Asked:
 
 
 def ask_all(
-    database_url: str, redis_url: str, folder: Path, end_us: int, runs: int, tell: Callable[[str], None]
+    postgres: EmbeddedPostgres, redis_url: str, folder: Path, end_us: int, runs: int, tell: Callable[[str], None]
 ) -> tuple[list[Answered], list[Exported]]:
     """Start the API, ask every question ``runs`` times, warm, then export. Blocking; ``tell`` hears of each answer."""
-    port = free_port()
+    port, database_url = free_port(), postgres.url
     environment = {
         "DATABASE_URL": database_url, "REDIS_URL": redis_url, "SECRET_KEY": _SECRET, "WEIR_ANALYTICS_PORT": str(port),
         "WEIR_LOG_LEVEL": "warning",
@@ -87,8 +91,10 @@ def ask_all(
             eventually(lambda: _is_ready(http), within_seconds=30, what="the analytics API ready")
             answers = []
             for one in questions(end_us):
-                answers.append(answer := _ask(http, keys[one.reads], one, database_url, runs))
-                tell(f"{one.name}: p50 {answer.p50_ms:.1f} ms, p95 {answer.p95_ms:.1f} ms {answer.refused}")
+                pids = (api.process.pid, postgres.pid)
+                answers.append(answer := _ask(http, keys[one.reads], one, database_url, runs, pids))
+                figures = f"p50 {answer.p50_ms:.1f} ms, p95 {answer.p95_ms:.1f} ms, CPU {answer.cpu_ms:.1f} ms"
+                tell(f"{one.name}: {answer.refused or figures}")
             return answers, export_all(http, keys[""], api.process.pid, end_us)
     finally:
         api.stop()
@@ -149,13 +155,18 @@ def questions(end_us: int) -> list[Question]:
     ]  # fmt: skip
 
 
-def _ask(http: httpx2.Client, key: str, question: Question, database_url: str, runs: int) -> Answered:
-    took_ms = []
+def _ask(
+    http: httpx2.Client, key: str, question: Question, database_url: str, runs: int, pids: tuple[int, ...]
+) -> Answered:
+    took_ms: list[float] = []
+    cpu_before = 0.0
     in_body = question.path in (_QUERY, _FUNNEL, _RETENTION)
     asked: dict[str, Any] = {"method": "POST" if in_body else "GET"}
     asked["json" if in_body else "params"] = dict(question.parameters)
     warm_up, runs = (2, max(runs // _SLOW_SHARE, 5)) if question.is_slow else (_WARM_UP, runs)
     for number in range(warm_up + runs):
+        if number == warm_up:
+            cpu_before = sum(map(cpu_seconds, pids))
         began = time.perf_counter()
         answer = http.request(url=question.path, headers={"X-API-Key": key}, **asked)
         if number >= warm_up:
@@ -163,8 +174,9 @@ def _ask(http: httpx2.Client, key: str, question: Question, database_url: str, r
         if answer.status_code == 422:
             return Answered(question, refused=f"not asked: {answer.json()['detail']}")
         assert answer.status_code == 200, answer.text
+    cpu_ms = 1000 * (sum(map(cpu_seconds, pids)) - cpu_before) / runs
     plain_ms = _plain_ms(database_url, question.plain_sql) if question.plain_sql else None
-    return Answered(question, median(took_ms), quantiles(took_ms, n=20)[-1], len(answer.content), plain_ms)
+    return Answered(question, median(took_ms), quantiles(took_ms, n=20)[-1], cpu_ms, len(answer.content), plain_ms)
 
 
 def _plain_ms(database_url: str, query: str) -> float:

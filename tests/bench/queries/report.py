@@ -18,7 +18,7 @@ def print_table(facts: Mapping[str, object], found: Sequence[Asked]) -> None:
     console.print(" · ".join(f"{name} {value}" for name, value in facts.items()), highlight=False)
     table = Table("question", "target p95")
     for asked in found:
-        table.add_column(f"{asked.events:,} events: p50 · p95 ms", justify="right")
+        table.add_column(f"{asked.events:,} events: p50 · p95 (CPU) ms", justify="right")
         table.add_column("plain query", justify="right")
     for answers in zip(*(asked.answers for asked in found), strict=True):
         question = answers[0].question
@@ -53,7 +53,7 @@ def _cells(answer: Answered) -> tuple[str, str]:
         return answer.refused[:60], ""
     target = answer.question.target_ms
     colour = "" if target is None else "green" if answer.p95_ms <= target else "yellow"
-    told = f"{answer.p50_ms:.1f} · {answer.p95_ms:.1f}"
+    told = f"{answer.p50_ms:.1f} · {answer.p95_ms:.1f} ({answer.cpu_ms:.1f})"
     plain = (
         "" if answer.plain_ms is None else f"{answer.plain_ms:,.0f} ms, {answer.plain_ms / answer.p50_ms:,.0f} times"
     )
@@ -70,6 +70,7 @@ def _run(asked: Asked) -> dict[str, object]:
             "p50_ms": round(answer.p50_ms, 2),
             "p95_ms": round(answer.p95_ms, 2),
             "target_p95_ms": answer.question.target_ms,
+            "cpu_ms": round(answer.cpu_ms, 2),
             "answer_bytes": answer.answer_bytes,
             "plain_ms": None if answer.plain_ms is None else round(answer.plain_ms, 1),
             "plain_ratio": None if answer.plain_ms is None else round(answer.plain_ms / answer.p50_ms, 1),
