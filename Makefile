@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup up test check faults bench bench-queries lock clean
+.PHONY: help setup up test check faults bench bench-queries bench-scaling lock clean
 
 # More arguments for the program behind a target: make up ARGS="--gateway-port 9000", make test ARGS="-k keys -x"
 ARGS ?=
@@ -46,6 +46,9 @@ bench: setup-dev ## measure throughput, latency and memory on fresh servers
 
 bench-queries: setup-dev ## measure answers over 10 million events of 90 days, and over 1 million; ARGS="--events 300000"
 	@exec $(BIN)/python -m tests.bench.queries $(ARGS)
+
+bench-scaling: setup-dev ## measure what more processors, gateways and shards bring; ARGS="--quick"
+	@exec $(BIN)/python -m tests.bench.scaling $(ARGS)
 
 lock: ## choose the newest allowed versions again and write the lock files (needs uv)
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv; run: pip install uv" >&2; exit 1; }

@@ -154,7 +154,7 @@ class EventDecoder:
                     event_id, errors = explain_event(raw, self._max_payload_bytes, self._retention, MAX_AHEAD)
                 except Problem as malformed:
                     decoded.malformed = decoded.malformed or (_at_event(place, malformed) if in_lines else malformed)
-                    event_id, errors = None, [FieldError("", "is not valid JSON")]
+                    event_id, errors = None, [FieldError("", malformed.detail.removeprefix("the body "))]
                 decoded.event_ids.append(event_id)
                 decoded.faults[place] = errors
                 continue
@@ -165,8 +165,9 @@ class EventDecoder:
 
 def _at_event(place: int, malformed: Problem) -> Problem:
     """The 400 of a body of lines, saying in which one."""
-    detail = malformed.detail.replace("the body", f"event {place}, counted from 0,", 1)
-    return Problem("malformed-json", detail, errors=[FieldError(f"/events/{place}", "is not valid JSON")])
+    fault = malformed.detail.removeprefix("the body ")
+    detail = f"event {place}, counted from 0, {fault}"
+    return Problem("malformed-json", detail, errors=[FieldError(f"/events/{place}", fault)])
 
 
 def invalid_events(faults: dict[int, list[FieldError]], *, single: bool = False) -> Problem:

@@ -46,21 +46,28 @@ def split_batch(body: bytes) -> list[bytes]:
 
 
 def split_lines(body: bytes) -> list[bytes]:
-    """The lines of a body of one event a line, without the empty ones. Raises Problem: malformed-json."""
-    require_utf8(body)
+    """The lines of a body of one event a line, without the empty ones; each has still to be seen to be UTF-8.
+
+    Raises Problem malformed-json for a byte-order mark, which is the whole body's.
+    """
+    _refuse_mark(body)
     return [line for line in body.split(b"\n") if line and not line.isspace()]
 
 
 def require_utf8(body: bytes) -> None:
     """Raises Problem malformed-json, with the place, unless the body is UTF-8 without a byte-order mark."""
-    if body.startswith(b"\xef\xbb\xbf"):
-        raise Problem("malformed-json", "the body begins with a byte-order mark; send plain UTF-8")
+    _refuse_mark(body)
     if body.isascii():
         return
     try:
         body.decode()
     except UnicodeDecodeError as error:
         raise Problem("malformed-json", f"the body is not UTF-8 at byte {error.start}") from None
+
+
+def _refuse_mark(body: bytes) -> None:
+    if body.startswith(b"\xef\xbb\xbf"):
+        raise Problem("malformed-json", "the body begins with a byte-order mark; send plain UTF-8")
 
 
 def _require_json(value: bytes) -> None:

@@ -154,6 +154,19 @@ PROCESSOR_RECEIPT_TO_STORED: Final = histogram("weir_processor_receipt_to_stored
 PROCESSOR_UPKEEP: Final = gauge("weir_processor_upkeep_last_run_timestamp_seconds", "seconds since 1970", "",
     "When this process last did the upkeep (rollups, accepted counts, fence); 0 if never. One processor leads.",
     "The newest of all is old: see upkeep.put_off in the log.")
+MAINTENANCE_LAST_SUCCESS: Final = gauge("weir_maintenance_last_success_timestamp_seconds", "seconds since 1970", "task",
+    "When whichever processor led last did the daily task: partitions made ahead, or retention; 0 if never.",
+    "Older than a day: see maintenance.put_off and retention.refused in the processors' log.")
+MAINTENANCE_SECONDS: Final = gauge("weir_maintenance_last_duration_seconds", "seconds", "task",
+    "How long that run took.", "Hours: long transactions keep retention waiting; see pg_stat_activity.")
+MAINTENANCE_FAILURES: Final = counter("weir_maintenance_failures_total", "rounds", "reason",
+    "Rounds, one every 15 s, that could not do what was due: PostgreSQL failed, or the clock is not believed.",
+    "clock: see retention.refused in the log; postgresql: maintenance.put_off.")
+RETENTION_DROPPED: Final = counter("weir_retention_partitions_dropped_total", "partitions", "table",
+    "Day partitions past retention that this process dropped.", "More than one of each table a day: was it meant?")
+RETENTION_LEFT: Final = gauge("weir_retention_partitions_left", "partitions", "",
+    "Those past retention that the last run left: put off for long transactions, or beyond its 8 days of a table.",
+    "For days: end those transactions, then weir retention run.")
 
 counter, gauge, histogram = _of("analytics")
 ANALYTICS_REQUESTS: Final = counter("weir_analytics_requests_total", "requests", "method route status",

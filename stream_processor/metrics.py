@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 
 from shared import metric_definitions as definitions
 from shared.process_metrics import process_registry
+from stream_processor.maintenance_metrics import MaintenanceMetrics
 from stream_processor.outages import Outages
 from stream_processor.rollups import RollupAdditions
 
@@ -36,6 +37,7 @@ class ProcessorMetrics:
         self.batch_seconds = definitions.PROCESSOR_BATCH_SECONDS.histogram(registry)
         self.batch_events = definitions.PROCESSOR_BATCH_EVENTS.histogram(registry)
         self.upkeep_at = definitions.PROCESSOR_UPKEEP.gauge(registry)
+        self.maintenance = MaintenanceMetrics(registry)
         self.stored = StoredEvents()
         registry.register(self.stored)
         self._show_zeros()

@@ -50,7 +50,7 @@ class Processor:
             retries.tell = self.metrics.retried.inc
         self._partitions = DayPartitions(connect)
         self._heartbeat = Heartbeat(make_redis(), config.consumer, self.metrics)
-        self._maintenance = Maintenance(config.maintenance, connect)
+        self._maintenance = Maintenance(config.maintenance, connect, self.metrics.maintenance)
         self._make_redis, self._connect = make_redis, connect
         sinks: dict[str, Sink] = {
             "events": EventSink(enrichers, self._partitions),

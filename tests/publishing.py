@@ -54,12 +54,12 @@ def request(*events: EventFrame, client: str = "acme", key_id: str | None = "k",
     )
 
 
-def publishing(url: str, act: Callable[[Publisher], Awaitable[Answer]], **changes: Any) -> Answer:
-    """Run `act` with a publisher on a client as the gateway has it; `changes` are fields of GatewayConfig."""
+def publishing(url: str, act: Callable[[Publisher], Awaitable[Answer]], shard: int = 0, **changes: Any) -> Answer:
+    """Run `act` with a shard's publisher on a client as the gateway has it; `changes` are fields of GatewayConfig."""
 
     async def run() -> Answer:
         async with async_redis(url, 2) as client:
-            return await act(Publisher(client, config(**changes), 0))
+            return await act(Publisher(client, config(**changes), shard))
 
     return asyncio.run(run())
 

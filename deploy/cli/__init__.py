@@ -45,6 +45,9 @@ def weir(
     """Takes events in over HTTP, stores each once in PostgreSQL, and answers questions about them.
 
     Start with `weir up`. `weir COMMAND --help` shows an example of each.
+
+    Exit codes: 0 done; 1 an error, told in one line on stderr, or a finding, as of `reconcile`, `doctor` and
+    `db status`; 2 wrong usage; 130 stopped by Ctrl-C.
     """
 
 
@@ -65,6 +68,8 @@ def run(arguments: list[str]) -> int:
         return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
+    except SystemExit as ended:  # a server that could not start has told why in its log, and has codes of its own
+        return FAILED if ended.code else 0
     except typer.Abort:
         print("weir: not confirmed, nothing was changed (--yes does not ask)", file=sys.stderr)
         return FAILED
@@ -79,15 +84,21 @@ def run(arguments: list[str]) -> int:
 
 def _told(error: Exception) -> tuple[int, str]:
     """Exit code and line of an error; what Weir did not foresee is named by its type."""
+    from deploy.cli.next_steps import next_step, service_of
     from deploy.embedded.errors import EmbeddedServerError
-    from shared.errors import UsageError, WeirError
+    from shared.errors import Outage, UsageError, WeirError
     from shared.masking import mask_secrets
 
-    text = mask_secrets(" ".join(str(error).split()))
+    said = getattr(getattr(error, "diag", None), "message_primary", None) or str(error)  # psycopg's has the query too
+    text = mask_secrets(" ".join(said.split()))
     if isinstance(error, TyperException):
-        return error.exit_code, " ".join(error.format_message().split())
+        return error.exit_code, " ".join(error.format_message().replace(": Value error, ", ": ").split())
     if isinstance(error, UsageError):
         return WRONG_USAGE, text
+    service = error.service if isinstance(error, Outage) else service_of(error)
+    step = next_step(service, f"{type(error).__name__}: {text}") if service else ""
     if isinstance(error, WeirError | EmbeddedServerError):
-        return FAILED, text
+        return FAILED, f"{text}: {step}" if step else text
+    if step:
+        return FAILED, f"{service}: {text}: {step}"
     return FAILED, f"{type(error).__name__}: {text} (--debug shows where)"

@@ -20,7 +20,9 @@ def run(data_dir: DataDir = None) -> None:
 
     Example: `WEIR_ANALYTICS_PORT=8001 weir analytics run`
     """
+    from deploy.fleet.ground import refuse_taken_port
     from deploy.services.analytics import run_analytics
 
     settings = load_settings({"data_dir": data_dir})
+    refuse_taken_port(settings, "analytics")
     run_analytics(settings, resolve_endpoints(settings))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 from pathlib import Path
+
+from shared.settings import Settings
 
 
 def command_name() -> str:
@@ -14,6 +17,11 @@ def command_name() -> str:
     if called.name != "weir" or (found is not None and _same(Path(found), called)):
         return "weir"
     return sys.argv[0]
+
+
+def command_place(settings: Settings) -> str:
+    """What a hint needs after the command so that it reaches the same servers: ` --data-dir …`, or nothing."""
+    return "" if settings.source_of("data_dir") == "default" else f" --data-dir {shlex.quote(str(settings.data_dir))}"
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -20,7 +20,9 @@ def run(data_dir: DataDir = None) -> None:
 
     Example: `WEIR_GATEWAY_PORT=8000 weir gateway run`
     """
+    from deploy.fleet.ground import refuse_taken_port
     from deploy.services.gateway import run_gateway
 
     settings = load_settings({"data_dir": data_dir})
+    refuse_taken_port(settings, "gateway")
     run_gateway(settings, resolve_endpoints(settings))

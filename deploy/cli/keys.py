@@ -145,7 +145,7 @@ def _ask(endpoints: Endpoints, question: Callable[[Connection], Awaitable[Answer
         return asyncio.run(answer())
     except psycopg.OperationalError as error:
         raise Outage("postgresql", str(error), sqlstate=error.sqlstate) from error
-    except (psycopg.errors.UndefinedTable, psycopg.errors.InsufficientPrivilege) as error:
+    except psycopg.errors.UndefinedTable as error:
         reason = error.diag.message_primary
         raise SchemaError(f"{reason}: run `weir db migrate` first", sqlstate=error.sqlstate) from error
 

@@ -14,6 +14,7 @@ import redis
 import typer
 
 from deploy.cli import processors_scale
+from deploy.cli.command_name import command_name, command_place
 from deploy.cli.options import AsJson, DataDir, command_app
 from deploy.cli.output import print_json, print_table
 from deploy.connections import sync_redis
@@ -59,8 +60,9 @@ def status(as_json: AsJson = False, data_dir: DataDir = None) -> None:
         found, holds = read_processor_status(client, shards), read_holds(client, shards)
     if as_json:
         return print_json([asdict(processor) for processor in found])
+    resume_it = f"{command_name()} processors resume{command_place(settings)}"
     for hold in holds:
-        print(f"{hold.sentence}; to go on: weir processors resume --stream {hold.stream}")
+        print(f"{hold.sentence}; to go on: {resume_it} --stream {hold.stream}")
     return print_table(
         ["name", "host", "state", "events/s", "pending", "idle s", "stands still for", "last error"],
         [

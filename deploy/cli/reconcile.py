@@ -20,6 +20,7 @@ from shared.errors import Outage, UsageError
 from shared.reconcile_note import leave_reconcile_note
 from shared.redis_functions import redis_outage
 from shared.settings import load_settings
+from shared.shards_in_use import all_shards
 
 if TYPE_CHECKING:
     from deploy.reconcile.reconciliation import Progress, Reconciliation
@@ -55,7 +56,8 @@ def reconcile(
     endpoints = resolve_endpoints(settings)
     try:
         with sync_redis(endpoints.redis_url, _REDIS_SECONDS) as client, _progress() as progress:
-            found = prove(client, endpoints.database_url, settings.stream_shards, scope, progress)
+            shards = all_shards(client, settings.stream_shards)
+            found = prove(client, endpoints.database_url, shards, scope, progress)
             if client_id is None:
                 with suppress(redis.RedisError):  # a Redis that is full must not keep the answer from whom asks
                     leave_reconcile_note(client, len(found.differences))

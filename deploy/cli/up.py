@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 import signal
 import threading
 import time
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from deploy.cli.command_name import command_name
+from deploy.cli.command_name import command_name, command_place
 from deploy.cli.options import command_app, data_dir_option
 from shared.settings import Settings, load_settings
 
@@ -102,7 +101,7 @@ def _greet(settings: Settings, servers: ServersUp, seconds: float) -> None:
     scheme = "http" if settings.tls_certificate is None else "https"
     gateway = f"{scheme}://{settings.gateway_host}:{settings.gateway_port}"
     analytics = f"{scheme}://{settings.analytics_host}:{settings.analytics_port}"
-    place = "" if settings.source_of("data_dir") == "default" else f" --data-dir {shlex.quote(str(settings.data_dir))}"
+    place = command_place(settings)
     _say(f"up in {seconds:.1f} s" + (f" on {' and '.join(servers.versions)}" if servers.versions else ""))
     _say("")
     _say(f"  gateway    {gateway}            calls: {gateway}/docs")
@@ -135,7 +134,7 @@ def _watch(settings: Settings, servers: ServersUp, fleet: Fleet, stopping: threa
     from deploy.fleet.standing import Standing
     from deploy.fleet.supervisor import Supervisor
 
-    standing = Standing(settings.stream_shards)
+    standing = Standing(settings.stream_shards, command_place(settings))
     with sync_redis(servers.endpoints.redis_url, 1.0) as client, contextlib.ExitStack() as stack:
         supervisor = Supervisor(client, fleet.processors, settings.processors, settings.stream_shards)
         stack.callback(supervisor.leave)

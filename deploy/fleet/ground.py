@@ -61,16 +61,21 @@ def refuse_taken_ports(settings: Settings) -> None:
     if settings.gateway_port == settings.analytics_port:
         raise SettingsError(f"the gateway and the analytics API cannot both have port {settings.gateway_port}")
     for service in ("gateway", "analytics"):
-        host, port = getattr(settings, f"{service}_host"), getattr(settings, f"{service}_port")
-        while (obstacle := _obstacle(host, port)) is not None:
-            if obstacle.errno != errno.EADDRINUSE or time.monotonic() > deadline:
-                variable = environment_name(f"{service}_port")
-                raise SettingsError(
-                    f"the {service} cannot listen on {host}:{port} ({obstacle.strerror}): "
-                    f"choose another port with --{service}-port or {variable}",
-                    variable=variable,
-                )
-            time.sleep(0.05)
+        refuse_taken_port(settings, service, f"--{service}-port or ", deadline)
+
+
+def refuse_taken_port(settings: Settings, service: str, option: str = "", deadline: float = 0) -> None:
+    """Raises SettingsError when ``service`` cannot listen on its port by ``deadline``, of ``time.monotonic``."""
+    host, port = getattr(settings, f"{service}_host"), getattr(settings, f"{service}_port")
+    while (obstacle := _obstacle(host, port)) is not None:
+        if obstacle.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+            variable = environment_name(f"{service}_port")
+            raise SettingsError(
+                f"the {service} cannot listen on {host}:{port} ({obstacle.strerror}): "
+                f"choose another port with {option}{variable}",
+                variable=variable,
+            )
+        time.sleep(0.05)
 
 
 def _obstacle(host: str, port: int) -> OSError | None:

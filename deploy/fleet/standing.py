@@ -8,10 +8,11 @@ from shared.stream_hold import HoldKind, read_holds
 
 
 class Standing:
-    """What stood still when it was last looked at."""
+    """What stood still when it was last looked at. ``place`` are the words that lead a command to these servers."""
 
-    def __init__(self, shards: int) -> None:
+    def __init__(self, shards: int, place: str = "") -> None:
         self._shards = shards
+        self._place = place
         self._told: set[str] = set()
 
     def look(self, client: redis.Redis) -> tuple[str, list[str]]:
@@ -27,4 +28,4 @@ class Standing:
         if not sentences:
             return "", news
         is_paused = bool(holds) and len(sentences) == len(holds) and all(one.kind is HoldKind.PAUSED for one in holds)
-        return f"   {'PAUSED' if is_paused else 'HALTED'}: {command_name()} processors resume", news
+        return f"   {'PAUSED' if is_paused else 'HALTED'}: {command_name()} processors resume{self._place}", news

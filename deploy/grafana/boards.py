@@ -92,6 +92,8 @@ _OVERVIEW: Final = [
           "s", (("time() - max(weir_processor_upkeep_last_run_timestamp_seconds)", "upkeep"),
                 ("time() - max(weir_rollups_compacted_until_timestamp_seconds)", "rollups"),
                 ("time() - max(weir_reconcile_last_run_timestamp_seconds > 0)", "reconcile"))),
+    Panel("Since maintenance", "Time since each daily task was done; more than a day is too long.", "s",
+          (("time() - max by (task) (weir_maintenance_last_success_timestamp_seconds > 0)", "{{task}}"),)),
     Panel("Releases", "Processes by release; more than one during an upgrade only.", "none",
           (("count by (service, version) (weir_build_info)", "{{service}} {{version}}"),)),
 ]
@@ -163,6 +165,13 @@ _PROCESSORS: Final = [
           (("sum by (stream) (increase(weir_processor_events_lost_total[1h]))", "{{stream}}"),)),
     Panel("Failed", "Moved to the dead stream, in 10 minutes.", "short",
           (("sum by (stream) (increase(weir_processor_events_failed_total[10m]))", "{{stream}}"),)),
+    Panel("Duration of maintenance", "Of the last run of each daily task.", "s",
+          (("max by (task) (weir_maintenance_last_duration_seconds)", "{{task}}"),)),
+    Panel("Retention", "Day partitions dropped in a day, and those past retention that the last run left.", "none",
+          (("sum by (table) (increase(weir_retention_partitions_dropped_total[1d]))", "dropped: {{table}}"),
+           ("max(weir_retention_partitions_left)", "left"))),
+    Panel("Maintenance that failed", "Rounds in 10 minutes that could not do what was due.", "short",
+          (("sum by (reason) (increase(weir_maintenance_failures_total[10m]))", "{{reason}}"),)),
     *_processes("weir-processor"),
 ]
 

@@ -101,7 +101,10 @@ def _connection(dsn: str) -> Iterator[psycopg.Connection[Any]]:
     except psycopg.OperationalError as error:
         raise Outage("postgresql", " ".join(str(error).split()), sqlstate=error.sqlstate) from error
     except psycopg.Error as error:
-        raise SchemaError(f"schema_migrations: {error}", sqlstate=error.sqlstate) from error
+        reason = error.diag.message_primary or str(error)
+        if isinstance(error, psycopg.errors.InsufficientPrivilege):
+            reason += ": let DATABASE_URL name the owner of the schema"
+        raise SchemaError(f"schema_migrations: {reason}", sqlstate=error.sqlstate) from error
 
 
 def _lock(connection: psycopg.Connection[Any]) -> None:

@@ -14,7 +14,7 @@ from psycopg import Connection
 
 from shared.errors import Outage, RefusedRequest, SchemaError
 from stream_processor.clock_guard import distrust
-from stream_processor.maintenance import make_partition, read_clock
+from stream_processor.maintenance import make_partition, note_retention, read_clock
 from stream_processor.retention import Partition, RetentionPolicy, is_expired
 from stream_processor.retention_run import (
     LEADER_LOCK,
@@ -73,9 +73,12 @@ class Keeper:
             return plan_retention(connection, self._policy, server), server
 
     def carry_out(self, plan: RetentionPlan, now: datetime, show: Show) -> RetentionResult:
-        """Drop what the plan says. Refuses while a processor is at it."""
+        """Drop what the plan says, and note it as the daily run would. Refuses while a processor is at it."""
         with self._alone() as connection:
-            return RetentionRun(connection, _wait, show).carry_out(plan, self._policy, now)
+            began = time.monotonic()
+            result = RetentionRun(connection, _wait, show).carry_out(plan, self._policy, now)
+            note_retention(connection, now, result, left=0, seconds=round(time.monotonic() - began, 3))
+            return result
 
     def drop(self, partitions: Sequence[Partition], show: Show) -> RetentionResult:
         """Drop these partitions, whatever their age, and forget their ids. Refuses while a processor is at it."""

@@ -29,12 +29,12 @@ class Outcome:
 class Ledger:
     """Reads the totals in Redis and the tables in PostgreSQL. Blocking."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, shards: int = 1) -> None:
         self._stack = stack
         self._redis = redis.Redis.from_url(stack.redis.url, decode_responses=True)
         self._postgres = psycopg.connect(stack.postgres.url, autocommit=True)
-        keys = ShardKeys(0)
-        self._totals = (keys.events.totals, keys.audit.totals)
+        every = [ShardKeys(shard) for shard in range(shards)]
+        self._totals = [stream.totals for keys in every for stream in (keys.events, keys.audit)]
 
     def open_books(self) -> None:
         """Empty tables and a checkpoint behind us, so that every run starts alike."""

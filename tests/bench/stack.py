@@ -98,7 +98,7 @@ def running_stack(
         workers = [_started(stack, folder, environment, "processor", n) for n in range(processors)]
         gateway = _started(stack, folder, environment, "gateway", 0)
         _await_ready(gateway_url, gateway, folder / "gateway-0.log")
-        key = asyncio.run(_make_key(postgres.url, secret.encode()))
+        key = asyncio.run(_make_key(postgres.url, secret.encode(), "bench"))
         try:
             yield Stack(redis, postgres, gateway, workers, gateway_url, key, environment, folder)
         except AssertionError as error:
@@ -106,6 +106,22 @@ def running_stack(
             for log in sorted(folder.glob("*.log")):
                 error.add_note(f"{log.name}: {last_lines(log)}")
             raise
+
+
+@contextmanager
+def another_gateway(stack: Stack, number: int) -> Iterator[tuple[str, ChildProcess]]:
+    """One more gateway on the stack's servers, ready: its address and its process."""
+    port = free_port()
+    url, environment = f"http://127.0.0.1:{port}", {**stack.environment, "WEIR_GATEWAY_PORT": str(port)}
+    with ExitStack() as started:
+        process = _started(started, stack.folder, environment, "gateway", number)
+        _await_ready(url, process, stack.folder / f"gateway-{number}.log")
+        yield url, process
+
+
+def make_key(stack: Stack, client_id: str) -> str:
+    """A key of that client, with the limit of the bench's own."""
+    return asyncio.run(_make_key(stack.postgres.url, stack.environment["SECRET_KEY"].encode(), client_id))
 
 
 def _started(stack: ExitStack, folder: Path, environment: Mapping[str, str], part: str, number: int) -> ChildProcess:
@@ -130,10 +146,10 @@ def _await_ready(url: str, gateway: ChildProcess, log: Path) -> None:
     raise AssertionError(f"the gateway was not ready in {_READY_SECONDS} s: {last_lines(log)}")
 
 
-async def _make_key(url: str, pepper: bytes) -> str:
+async def _make_key(url: str, pepper: bytes, client_id: str) -> str:
     scopes = frozenset((Scope.INGEST,))
     async with await psycopg.AsyncConnection.connect(url) as connection:
         made = await create_key(
-            connection, pepper, client_id="bench", name="bench", scopes=scopes, rate_limit=_RATE_LIMIT
+            connection, pepper, client_id=client_id, name="bench", scopes=scopes, rate_limit=_RATE_LIMIT
         )
     return made[1]

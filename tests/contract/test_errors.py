@@ -356,4 +356,6 @@ def test_malformed_json_is_placed_where_the_client_put_it(gateway: GatewayUnderT
     lines = gateway.post(
         BATCH, b'{"event_id":"a","event_type":"t","payload":{}}\n{bad', headers={"Content-Type": "application/x-ndjson"}
     ).json()
-    assert lines["errors"] == [{"pointer": "/events/1", "detail": "is not valid JSON"}]
+    (error,) = lines["errors"]
+    assert error["pointer"] == "/events/1"
+    assert error["detail"].startswith("is not valid JSON")

@@ -179,6 +179,19 @@ def test_a_line_that_is_not_json_refuses_all_lines_or_only_itself_if_lenient(gat
     assert statuses(lenient) == ["accepted", "rejected", "accepted"]
 
 
+def test_a_line_that_is_not_utf_8_refuses_all_lines_or_only_itself_if_lenient(gateway: GatewayUnderTest) -> None:
+    good = [json.dumps(new_event(payload={"name": "Grüße"}), ensure_ascii=False).encode() for _ in range(2)]
+    body = good[0] + b'\n{"event_id":"l1","event_type":"t","payload":{"name":"Gr\xfc\xdfe"}}\n' + good[1]
+    strict = gateway.post(BATCH, body, headers=NDJSON)
+    assert refusal(strict) == (400, "malformed-json")
+    assert strict.json()["errors"] == [{"pointer": "/events/1", "detail": "is not UTF-8 at byte 55"}]
+    lenient = gateway.post(BATCH, body, headers={**NDJSON, "Prefer": "handling=lenient"})
+    assert statuses(lenient) == ["accepted", "rejected", "accepted"]
+    assert lenient.json()["results"][1] == {
+        "event_id": None, "status": "rejected", "detail": "it is not UTF-8 at byte 55",
+    }  # fmt: skip
+
+
 def test_a_compressed_body_is_taken(gateway: GatewayUnderTest) -> None:
     body = gzip.compress(json.dumps({"events": [new_event() for _ in range(200)]}).encode())
     assert gateway.post(BATCH, body, headers={"Content-Encoding": "gzip"}).json()["accepted"] == 200

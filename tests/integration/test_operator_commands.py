@@ -2,8 +2,10 @@
 
 import json
 import re
+import secrets
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
@@ -92,6 +94,31 @@ def test_what_needs_the_schema_says_so_where_it_is_missing(
         connection.execute("DROP TABLE api_keys")
     assert run(["keys", "list"]) == 1
     assert re.search(r'"api_keys" does not exist: run `weir db migrate` first\n$', capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["failed", "list"], ["partitions", "list"], ["retention", "run", "--dry-run"], ["db", "status"], ["keys", "list"]],
+)
+def test_a_login_without_rights_is_told_what_it_lacks(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, database_url: str, command: list[str]
+) -> None:
+    name = f"stranger_{secrets.token_hex(4)}"
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {name} LOGIN PASSWORD 'hunter2'".encode())
+    parts = urlsplit(database_url)
+    netloc = f"{name}:hunter2@{parts.netloc.rpartition('@')[2]}"
+    monkeypatch.setenv("DATABASE_URL", urlunsplit(parts._replace(netloc=netloc)))
+    try:
+        assert run(command) == 1
+    finally:
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            connection.execute(f"DROP ROLE {name}".encode())
+    error = capsys.readouterr().err
+    assert "permission denied" in error
+    assert "let DATABASE_URL name the owner" in error
+    assert error.count("\n") == 1
+    assert "hunter2" not in error
 
 
 def test_streams_tells_events_not_entries(weir: Any, monkeypatch: pytest.MonkeyPatch, redis_url: str) -> None:

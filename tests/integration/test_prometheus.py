@@ -138,7 +138,7 @@ def test_event_types_and_strange_paths_make_no_new_series(up: WeirUp) -> None:
         before = {place: series(place) for place in places}
         for _ in range(30):
             stroll()
-        for _ in range(3):
+        for _ in range(BATCHES):
             up.post(*events(BATCH_EVENTS), wait_seconds=20)
         for place in places:
             new = series(place) - before[place]

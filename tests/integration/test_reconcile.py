@@ -104,6 +104,11 @@ def test_it_agrees_at_every_step_of_an_event(pipeline: Pipeline, redis_url: str,
     assert sums(reconcile("--to", "2026-01-01T00:00:00Z")) == (0, 0, 0, 0, 0)
 
 
+def test_shards_beyond_the_setting_are_counted(pipeline: Pipeline, redis_url: str, reconcile: Any) -> None:
+    publish(redis_url, request_of("a", "b"), shard=2)
+    assert sums(reconcile()) == (2, 0, 0, 0, 2)
+
+
 def test_repeats_and_failures_balance(pipeline: Pipeline, redis_url: str, reconcile: Any) -> None:
     publish(redis_url, request_of("a", "a", "b"))
     pipeline.redis.delete(KEYS.ids)

@@ -12,6 +12,8 @@ import pytest
 
 from deploy.cli import run
 from stream_processor.maintenance import Maintenance, MaintenanceConfig
+from stream_processor.maintenance_metrics import read_notes
+from stream_processor.metrics import ProcessorMetrics
 from stream_processor.retention import RetentionPolicy
 from stream_processor.retention_run import RetentionRun, plan_retention
 from tests.analytics_seed import seed_call, seed_failed
@@ -63,7 +65,7 @@ def store(pipeline: Pipeline, *ids_and_ages: tuple[str, int]) -> None:
 
 def maintenance(database_url: str, **changes: Any) -> Maintenance:
     config = MaintenanceConfig(policy=POLICY, **{"days_ahead": 2, **changes})
-    return Maintenance(config, lambda: connect(database_url))
+    return Maintenance(config, lambda: connect(database_url), ProcessorMetrics().maintenance)
 
 
 def make_due(database_url: str) -> None:
@@ -212,6 +214,51 @@ def test_partitions_are_made_ahead_once_a_day(database_url: str) -> None:
     assert wanted == partitions(database_url)
 
 
+def test_every_processor_tells_what_the_leaders_did_and_what_they_could_not(
+    pipeline: Pipeline, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stream_processor.maintenance.MOST_DAYS_A_RUN", 2)
+    leader, other = ProcessorMetrics(), ProcessorMetrics()
+
+    def told(metrics: ProcessorMetrics, name: str, **labels: str) -> float:
+        found = metrics.registry.get_sample_value(f"weir_{name}", labels)
+        assert found is not None
+        return found
+
+    def round_of(metrics: ProcessorMetrics, ours: datetime) -> None:
+        config = MaintenanceConfig(policy=POLICY, days_ahead=2)
+        Maintenance(config, lambda: connect(database_url), metrics.maintenance).round(lambda: ours, never)
+
+    store(pipeline, *((f"e{age}", age) for age in (100, 101, 102)))
+    make_due(database_url)
+    round_of(leader, clock() + 3650 * DAY)
+    assert told(leader, "maintenance_failures_total", reason="clock") == 1
+    assert told(leader, "maintenance_last_success_timestamp_seconds", task="retention") < clock().timestamp() - 86_400
+    round_of(leader, clock())
+    with connect(database_url) as holder:
+        holder.execute("SELECT pg_advisory_lock(hashtext('weir.maintenance'))")
+        round_of(other, clock())
+    for metrics, dropped in ((leader, 2), (other, 0)):
+        assert told(metrics, "retention_partitions_dropped_total", table="events") == dropped
+        assert told(metrics, "retention_partitions_left") == 1
+        for task in ("partitions", "retention"):
+            at = told(metrics, "maintenance_last_success_timestamp_seconds", task=task)
+            assert abs(at - clock().timestamp()) < 3600
+            assert told(metrics, "maintenance_last_duration_seconds", task=task) > 0
+    assert told(other, "maintenance_failures_total", reason="postgresql") == 0
+
+
+def test_retention_by_hand_is_told_as_the_daily_one(weir: Any, pipeline: Pipeline, database_url: str) -> None:
+    store(pipeline, ("old", 100))
+    weir("retention", "run", "--yes")
+    metrics = ProcessorMetrics()
+    with connect(database_url) as connection:
+        metrics.maintenance.show(read_notes(connection))
+    at = metrics.registry.get_sample_value("weir_maintenance_last_success_timestamp_seconds", {"task": "retention"})
+    assert at is not None
+    assert abs(at - clock().timestamp()) < 3600
+
+
 def test_one_processor_at_a_time_does_it(pipeline: Pipeline, database_url: str) -> None:
     store(pipeline, ("old", 100))
     make_due(database_url)
@@ -330,6 +377,13 @@ def test_storing_goes_on_while_a_long_reader_keeps_retention_waiting(
     assert stored > 0
     assert found == [[f"events_{day_ago(100):%Y%m%d}"]]
     assert len(stored_ids(database_url)) == stored + 2
+
+
+def test_no_step_of_retention_waits_long_for_a_lock_that_storing_would_wait_behind(database_url: str) -> None:
+    found = rows(database_url, "SELECT proname, (SELECT split_part(one, '=', 2) FROM unnest(proconfig) AS one "
+                 "WHERE one LIKE 'lock_timeout=%%') FROM pg_proc WHERE proname = ANY (ARRAY['detach_day_partition', "
+                 "'expire_day_partition', 'drop_expired'])")  # fmt: skip
+    assert dict(found) == {"detach_day_partition": "200ms", "expire_day_partition": "200ms", "drop_expired": "200ms"}
 
 
 def test_a_leader_that_is_killed_is_followed_by_another(redis_url: str, database_url: str, pipeline: Pipeline) -> None:

@@ -123,17 +123,18 @@ def test_two_supervisors_share_a_target_and_one_takes_over_from_the_other(up: We
         eventually(lambda: processors_of(up.pid) == 3, within_seconds=40, what="all three here")
 
 
-def test_automatic_scaling_adds_processors_when_events_wait_too_long(up: WeirUp) -> None:
+def test_automatic_scaling_follows_a_burst_and_comes_back(up: WeirUp) -> None:
     (slow,) = [child for child in processes.family(up.pid) if "processor run" in processes.command_line(child)]
-    assert order(up, "--auto", "--min", "1", "--max", "3", "--target-lag", "500ms").returncode == 0
+    assert order(up, "--auto", "--min", "1", "--max", "2", "--target-lag", "500ms").returncode == 0
     os.kill(slow, signal.SIGSTOP)
     try:
         with posting(up, "burst") as accepted:
-            eventually(lambda: processors_of(up.pid) >= 2, within_seconds=60, what="one more at least")
+            eventually(lambda: processors_of(up.pid) == 2, within_seconds=60, what="one more")
     finally:
         os.kill(slow, signal.SIGCONT)
     assert re.search(r"the oldest event waits for [0-9.]+ s, 0.5 s are wanted: \d processors instead of \d", up.output)
     eventually(lambda: stored(up, "burst") == sum(accepted), within_seconds=60, what="all is stored, once")
+    eventually(lambda: processors_of(up.pid) == 1, within_seconds=120, what="one again when nothing waits")
 
 
 def test_where_nobody_supervises_it_says_what_to_start(up: WeirUp) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 from importlib import import_module
@@ -12,10 +13,12 @@ import pytest
 import typer
 
 from deploy.cli import run
-from deploy.cli.command_name import command_name
+from deploy.cli.command_name import command_name, command_place
 from deploy.cli.command_table import COMMANDS
+from deploy.cli.next_steps import next_step
 from deploy.load.summary import Summary, summarise
 from deploy.load.tally import Tally
+from shared.settings import load_settings
 from tests.no_settings import forget_settings
 
 
@@ -75,6 +78,44 @@ def test_a_server_that_does_not_answer_is_one_line_without_its_password(
     assert error.startswith("weir: postgresql: ")
     assert error.count("\n") == 1
     assert "hunter2" not in error
+
+
+@pytest.mark.parametrize(
+    ("service", "said", "step"),
+    [
+        ("postgresql", 'OperationalError: connection failed: FATAL: role "weir_keys" does not exist', "db migrate"),
+        ("postgresql", 'Outage: connection failed: FATAL: password authentication failed for user "u"', "the password"),
+        ("postgresql", 'Outage: connection failed: FATAL: permission denied to set role "weir_keys"', "GRANT"),
+        ("postgresql", "Outage: connection failed: Connection refused", "start PostgreSQL"),
+        ("postgresql", "InsufficientPrivilege: permission denied for table events", "the owner"),
+        ("redis", "Outage: redis: AuthenticationError: invalid username-password pair", "REDIS_URL"),
+        ("redis", "Outage: redis: ConnectionError: Error 111 connecting to h:1. Connection refused.", "start Redis"),
+        ("redis", "Outage: redis: something new", ""),
+    ],
+)
+def test_what_a_server_said_comes_with_what_to_do(service: str, said: str, step: str) -> None:
+    told = next_step(service, said)
+    assert step in told
+    assert bool(told) == bool(step)
+
+
+@pytest.mark.parametrize(("given", "place"), [(None, ""), ("my data", " --data-dir 'my data'")])
+def test_hints_lead_to_the_same_servers(given: str | None, place: str) -> None:
+    assert command_place(load_settings({"data_dir": given})) == place
+
+
+def test_a_port_that_is_taken_is_named_with_the_setting_to_change(
+    capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        for service in ("gateway", "analytics"):
+            monkeypatch.setenv(f"WEIR_{service.upper()}_PORT", str(port))
+            assert run([service, "run"]) == 1
+            assert capsys.readouterr().err == (
+                f"weir: the {service} cannot listen on 127.0.0.1:{port} (Address already in use): "
+                f"choose another port with WEIR_{service.upper()}_PORT\n"
+            )
 
 
 def test_debug_adds_the_traceback(capsys: Output) -> None:

@@ -87,8 +87,8 @@ class Trip:
         self._analytics.close()
 
     def send_lines(self, bodies: list[bytes]) -> list[Sent]:
-        """In one request, a line each. One that is refused as a whole, as for bytes that are not UTF-8, is halved until
-        the event at fault is alone.
+        """In one request, a line each. One that is refused as a whole, as for a byte-order mark, is halved until the
+        event at fault is alone.
         """
         headers = [self._key, LENIENT, ("Content-Type", "application/x-ndjson")]
         answer = self._gateway.call("POST", BATCH, headers, b"\n".join(bodies))
