@@ -38,9 +38,8 @@ class CountRow(_Answer):
     bucket: AwareDatetime | None = None
     count: int
     count_unique: int = 0
-    previous: int = 0
-    change: int = 0
-    change_ratio: float | None = None
+    previous: dict[str, Any] = {}
+    change_ratio: dict[str, float | None] = {}
 
 
 class PreviousRange(_Answer):
@@ -67,25 +66,22 @@ class EventCounts(_Answer):
     ignored: dict[str, int] = {}
 
 
-class QueryRange(_Answer):
-    """Measures over one range. A row has its groups, ``rest_of`` if there is a ``top``, ``bucket``, and measures."""
+class QueryAnswer(_Answer):
+    """Measures of events. A row has its groups, ``rest_of`` if there is a ``top``, ``bucket``, and measures; and
+    ``previous`` and ``change_ratio``, by measure, when it was asked to compare.
+    """
 
     from_: Annotated[AwareDatetime, Field(alias="from")]
     to: AwareDatetime
     total: int
-    rows: list[dict[str, Any]]
-
-
-class QueryAnswer(QueryRange):
-    """Measures of events; ``previous`` over the time before, when it was asked for."""
-
     interval: Literal["minute", "hour", "day", "week", "month"] | None
     tz: str
     group_by: list[str]
     measures: dict[str, str | None]
     source: Literal["rollups", "rollups+events", "events"]
     ignored: dict[str, int]
-    previous: QueryRange | None = None
+    previous: PreviousRange | None = None
+    rows: list[dict[str, Any]]
 
 
 class FunnelStep(_Answer):
@@ -198,6 +194,22 @@ class StreamAnswer(_Answer):
     lag: int
     pending: int
     oldest_age_seconds: float
+
+
+class LagSampleAnswer(_Answer):
+    """What waited at one moment."""
+
+    at: AwareDatetime
+    lag: int
+    oldest_age_seconds: float
+
+
+class LagAnswer(_Answer):
+    """What waited of late."""
+
+    interval_seconds: float
+    since: AwareDatetime | None
+    samples: list[LagSampleAnswer]
 
 
 class ConsumerAnswer(_Answer):

@@ -38,8 +38,9 @@ PUBLIC_PATHS: Final = frozenset((HOME_PATH, "/healthz", "/readyz", "/api/v1/heal
 
 DESCRIPTION: Final = """Answers questions about the events that were stored, and those that wait. Reads only.
 
-Two more calls do not end, and are described in deploy/docs/live.md: `WS /api/v1/ws/metrics`, metrics once a second, and
-`GET /api/v1/live/events`, the events as they are accepted (`text/event-stream`)."""
+Two calls do not end, and are described in deploy/docs/live.md: `GET /api/v1/live/events`, the events as they are
+accepted (`text/event-stream`); and `WS /api/v1/ws/metrics`, metrics once a second: OpenAPI knows no WebSockets, so
+it is not listed here."""
 
 
 def build_app(

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, Field, StringConstraints
 
 from analytics_api.cursor import Page
+from analytics_api.newest_first import newest_rows
 from analytics_api.parameters import PageParameters, RangeParameters, Text
 from analytics_api.reader import Reader, Row
 from analytics_api.time_range import resolve_range
@@ -71,6 +72,13 @@ def page_values(page: Page, limit: int) -> dict[str, Any]:
     }
 
 
+async def read_logs(reader: Reader, values: dict[str, Any]) -> list[Row]:
+    """A page. Raises Problem."""
+    if values["request_id"] is not None:  # found by its own index, whichever day it was
+        return await reader.rows("list_audit_logs", values)
+    return await newest_rows(lambda part: reader.rows("list_audit_logs", part), values, values["limit"])
+
+
 async def all_pages(reader: Reader, filters: LogFilters, values: dict[str, Any]) -> AsyncIterator[list[Row]]:
     """Every matching call, newest first, a page at a time: each a query of its own, so none holds anything for long.
 
@@ -78,7 +86,7 @@ async def all_pages(reader: Reader, filters: LogFilters, values: dict[str, Any])
     """
     page = Page(resolve_range(filters.from_, filters.to))
     while True:
-        rows = await reader.rows("list_audit_logs", {**values, **page_values(page, _EXPORT_PAGE)})
+        rows = await read_logs(reader, {**values, **page_values(page, _EXPORT_PAGE)})
         if rows:
             yield rows
         if len(rows) < _EXPORT_PAGE:

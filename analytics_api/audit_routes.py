@@ -1,17 +1,27 @@
 """``GET /api/v1/audit/logs``, ``/export`` and ``/failed-events``."""
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import StreamingResponse
 
 from analytics_api.answer_models import AuditPage, FailedEventPage
-from analytics_api.audit_logs import COLUMNS, LogFilters, LogParameters, all_pages, page_values, query_values
+from analytics_api.audit_logs import (
+    COLUMNS,
+    LogFilters,
+    LogParameters,
+    all_pages,
+    page_values,
+    query_values,
+    read_logs,
+)
 from analytics_api.cursor import filters_digest, next_cursor, open_page
 from analytics_api.export_stream import Format, export_answer
 from analytics_api.json_answer import json_answer
 from analytics_api.parameters import EventType, PageParameters, Text, only_known
-from analytics_api.reader import Reader
+from analytics_api.reader import Reader, Row
 from analytics_api.tenancy import Reading, visible_client
 
 
@@ -41,7 +51,9 @@ def audit_routes(reader: Reader) -> APIRouter:
         client_id = visible_client(api_key, parameters.client_id)
         filters = {**parameters.model_dump(), "client_id": client_id}
         values = query_values(parameters, client_id)
-        rows, cursor = await _read_page(reader, "list_audit_logs", filters, values, parameters, "at")
+        rows, cursor = await _read_page(
+            partial(read_logs, reader), "list_audit_logs", filters, values, parameters, "at"
+        )
         return json_answer({"logs": [{name: row[name] for name in COLUMNS} for row in rows], "next_cursor": cursor})
 
     @router.get(
@@ -62,18 +74,25 @@ def audit_routes(reader: Reader) -> APIRouter:
     async def failed_events(api_key: Reading, parameters: Annotated[FailedEventParameters, Query()]) -> Response:
         """Events that were given up, the latest failure first; the call for one event has its payload."""
         filters = {**parameters.model_dump(), "client_id": visible_client(api_key, parameters.client_id)}
-        rows, cursor = await _read_page(reader, "list_failed_events", filters, filters, parameters, "last_failed_at")
+        query = "list_failed_events"
+        read = partial(reader.rows, query)
+        rows, cursor = await _read_page(read, query, filters, filters, parameters, "last_failed_at")
         return json_answer({"failed_events": rows, "next_cursor": cursor})
 
     return router
 
 
 async def _read_page(
-    reader: Reader, query: str, filters: dict[str, Any], values: dict[str, Any], parameters: PageParameters, at: str
+    read: Callable[[dict[str, Any]], Awaitable[list[Row]]],
+    query: str,
+    filters: dict[str, Any],
+    values: dict[str, Any],
+    parameters: PageParameters,
+    at: str,
 ) -> tuple[list[dict[str, Any]], str | None]:
     digest = filters_digest(query, filters)
     page = open_page(parameters.cursor, digest, parameters.from_, parameters.to, (int,))
-    rows = await reader.rows(query, {**values, **page_values(page, parameters.limit)})
+    rows = await read({**values, **page_values(page, parameters.limit)})
     if len(rows) < parameters.limit:
         return rows, None
     return rows, next_cursor(page, digest, rows[-1][at], (rows[-1]["id"],))

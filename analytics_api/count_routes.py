@@ -1,7 +1,5 @@
 """``GET /api/v1/analytics/events-by-type``."""
 
-import csv
-from io import StringIO
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -10,9 +8,12 @@ from pydantic import AfterValidator, Field
 
 from analytics_api import answer_models
 from analytics_api.calendar_buckets import Interval
-from analytics_api.event_counts import CountQuestion, EventCounts, count_events
+from analytics_api.comparison import comparing_cells, comparing_columns, previous_range
+from analytics_api.event_counts import CountQuestion, CountRow, EventCounts, count_events
 from analytics_api.json_answer import json_answer
 from analytics_api.parameters import EventType, RangeParameters, known_zone, only_known
+from analytics_api.queries.answer_documents import csv_response
+from analytics_api.queries.csv_lines import safe_text
 from analytics_api.queries.payload_path import PREFIX
 from analytics_api.queries.query_form import PayloadField
 from analytics_api.queries.query_routes import answer_by_type
@@ -70,9 +71,9 @@ def count_routes(reader: Reader, max_rows: int) -> APIRouter:
 
         With `interval` a series without holes: each group in each bucket that shares a moment with the range, named
         by its first moment in `tz`. With `top`, `rest_of` is 0 for the groups that are kept apart, and tells of the
-        rest how many groups it stands for. With `compare`, each row has `previous`, `change`, and `change_ratio`
-        (0.5 is half as many again; null where there were none). `source` tells whether the answer is from rollups
-        alone. With `count_unique` or `payload.…` filters events are read, and the answer is that of
+        rest how many groups it stands for. With `compare`, each row has `previous` and `change_ratio`, both by
+        measure (0.5 is half as many again; null where there were none). `source` tells whether the answer is from
+        rollups alone. With `count_unique` or `payload.…` filters events are read, and the answer is that of
         `/api/v1/analytics/query`.
         """
         if parameters.count_unique or any(name.startswith(PREFIX) for name in request.query_params):
@@ -112,24 +113,25 @@ def _document(question: CountQuestion, tz: str, counts: EventCounts) -> dict[str
         "total": counts.total,
     }
     if question.compares:
-        before = question.previous
+        before = previous_range(question.asked)
         document["previous"] = {"from": before.start, "to": before.end, "total": counts.previous_total}
     return document | {"rows": counts.rows}
 
 
 def _csv(question: CountQuestion, counts: EventCounts) -> Response:
-    """RFC 4180, with a header line."""
+    """RFC 4180, with a header line; no text in it is a formula."""
     has = {
         "event_type": question.by_type,
         "client_id": question.by_client,
         "rest_of": question.top is not None,
         "bucket": question.interval is not None,
         "count": True,
-        **dict.fromkeys(("previous", "change", "change_ratio"), question.compares),
     }
-    text = StringIO()
-    writer = csv.DictWriter(text, [name for name, is_there in has.items() if is_there])
-    writer.writeheader()
-    writer.writerows(counts.rows)
-    headers = {"cache-control": "no-store", "content-type": "text/csv; charset=utf-8; header=present"}
-    return Response(text.getvalue(), headers=headers)
+    names = [name for name, is_there in has.items() if is_there]
+    head = [*names, *(comparing_columns(["count"]) if question.compares else [])]
+    return csv_response([head, *(_cells(names, row) for row in counts.rows)])
+
+
+def _cells(names: list[str], row: CountRow) -> list[Any]:
+    cells = [safe_text(row[name]) if isinstance(row[name], str) else row[name] for name in names]
+    return cells + (comparing_cells({"count": row["count"]}, row["previous"]) if "previous" in row else [])

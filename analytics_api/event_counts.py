@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
-from itertools import islice
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from analytics_api.calendar_buckets import Interval, bucket_starts
+from analytics_api.calendar_buckets import Interval, bucket_name, bucket_starts_us
+from analytics_api.comparison import compared
 from analytics_api.reader import Reader, Row
 from analytics_api.rollup_levels import MINUTE_US, Levels, cut_at_levels, to_time, to_us
 from analytics_api.span_values import span_values
@@ -37,11 +36,6 @@ class CountQuestion:
     compares: bool = False
     """Whether each row is compared with the same span, one length of the range before."""
 
-    @property
-    def previous(self) -> TimeRange:
-        """The range of the same length before."""
-        return TimeRange(self.asked.start - (self.asked.end - self.asked.start), self.asked.start)
-
 
 @dataclass(frozen=True, slots=True)
 class EventCounts:
@@ -57,7 +51,7 @@ class EventCounts:
     @property
     def previous_total(self) -> int:
         """Of a question that compares."""
-        return sum(row["previous"] for row in self.rows)
+        return sum(row["previous"]["count"] for row in self.rows)
 
 
 async def count_events(reader: Reader, question: CountQuestion, max_rows: int) -> EventCounts:
@@ -75,25 +69,25 @@ async def count_events(reader: Reader, question: CountQuestion, max_rows: int) -
     return EventCounts(rows, levels.source)
 
 
-def _labels(question: CountQuestion, max_rows: int) -> list[datetime]:
+def _labels(question: CountQuestion, max_rows: int) -> list[int]:
     """The first moments of the buckets; without an interval all is one."""
     if question.interval is None:
-        return [question.asked.start]
+        return [to_us(question.asked.start)]
     span = question.asked.end - question.asked.start
     if question.compares and to_us(question.asked.end) % MINUTE_US != to_us(question.asked.start) % MINUTE_US:
         detail = (
             f"'compare' with 'interval' needs a range of whole minutes, and this one is {span.total_seconds()} s long"
         )
         raise Problem("invalid-query", detail, errors=[FieldError("/query/from", detail)])
-    starts = list(islice(bucket_starts(question.asked, question.interval, question.zone), max_rows + 1))
+    starts = bucket_starts_us(question.asked, question.interval, question.zone, max_rows + 1)
     if len(starts) > max_rows:
         raise _too_many(max_rows)
     return starts
 
 
-def _bounds(question: CountQuestion, labels: list[datetime]) -> list[int]:
+def _bounds(question: CountQuestion, labels: list[int]) -> list[int]:
     """Where buckets meet, with both ends of the range; those of the range before come first."""
-    bounds = [to_us(question.asked.start), *map(to_us, labels[1:])]
+    bounds = [to_us(question.asked.start), *labels[1:]]
     end = to_us(question.asked.end)
     if question.compares:
         length = end - bounds[0]
@@ -118,7 +112,7 @@ def _values(question: CountQuestion, bounds_us: list[int], levels: Levels) -> di
     return values
 
 
-def _rows(question: CountQuestion, labels: list[datetime], counted: list[Row], max_rows: int) -> list[CountRow]:
+def _rows(question: CountQuestion, labels: list[int], counted: list[Row], max_rows: int) -> list[CountRow]:
     """Every group in every bucket, zeros included. A type that was asked for has its series even without an event."""
     counts: dict[Group, dict[int, int]] = {}
     for row in counted:
@@ -132,17 +126,15 @@ def _rows(question: CountQuestion, labels: list[datetime], counted: list[Row], m
 
 
 def _cells(
-    question: CountQuestion, labels: list[datetime], groups: list[tuple[CountRow, dict[int, int]]]
+    question: CountQuestion, labels: list[int], groups: list[tuple[CountRow, dict[int, int]]]
 ) -> Iterator[CountRow]:
     buckets = len(labels)
     for place, label in enumerate(labels):
-        bucket = {} if question.interval is None else {"bucket": label.astimezone(question.zone).isoformat()}
+        bucket = {} if question.interval is None else {"bucket": bucket_name(label, question.zone)}
         for named, counts in groups:
             if question.compares:
                 count, previous = counts.get(place + buckets, 0), counts.get(place, 0)
-                ratio = round(count / previous - 1, 4) if previous else None
-                change = {"previous": previous, "change": count - previous, "change_ratio": ratio}
-                yield {**named, **bucket, "count": count, **change}
+                yield {**named, **bucket, "count": count, **compared({"count": count}, {"count": previous})}
             else:
                 yield {**named, **bucket, "count": counts.get(place, 0)}
 
@@ -177,7 +169,8 @@ def _by_name(group: Group) -> tuple[int, str, str]:
 
 def _largest_first(row: CountRow) -> tuple[int, int, int, str, str]:
     kept = row.get("rest_of", 0)
-    return kept, -row["count"], -row.get("previous", 0), row.get("event_type") or "", row.get("client_id") or ""
+    before = row["previous"]["count"] if "previous" in row else 0
+    return kept, -row["count"], -before, row.get("event_type") or "", row.get("client_id") or ""
 
 
 def _too_many(max_rows: int) -> Problem:

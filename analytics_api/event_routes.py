@@ -10,6 +10,7 @@ from analytics_api.answer_models import EventAnswer, EventPage
 from analytics_api.cursor import filters_digest, next_cursor, open_page
 from analytics_api.event_lookup import EventLookup, describe_stored
 from analytics_api.json_answer import json_answer
+from analytics_api.newest_first import parts_newest_first
 from analytics_api.parameters import ClientId, EventId, EventType, PageParameters, only_known
 from analytics_api.payload_filters import read_payload_filters
 from analytics_api.queries.bindings import Bindings
@@ -70,7 +71,7 @@ def event_routes(reader: Reader, lookup: EventLookup, max_page_bytes: int) -> AP
         of_all = "list_events_of_all" if parameters.event_type is None else "list_events_of_type"
         template = of_all if client_id is None else "list_events"
         query = sql.SQL(load_sql("analytics_api", template)).format(conditions=conditions)
-        rows, is_cut = await reader.page(query, values, max_page_bytes, _row_bytes)
+        rows, is_cut = await _newest(reader, query, values, max_page_bytes)
         cursor = None
         if rows and (is_cut or len(rows) == parameters.limit):
             last = rows[-1]
@@ -91,6 +92,20 @@ def event_routes(reader: Reader, lookup: EventLookup, max_page_bytes: int) -> AP
         return json_answer(found)
 
     return router
+
+
+async def _newest(
+    reader: Reader, query: sql.Composed, values: dict[str, Any], max_bytes: int
+) -> tuple[list[Row], bool]:
+    """As ``Reader.page``, from the last day on back."""
+    rows: list[Row] = []
+    for start, end in parts_newest_first(values["start"], values["end"]):
+        part = values | {"start": start, "end": end, "limit": values["limit"] - len(rows)}
+        found, is_cut = await reader.page(query, part, max_bytes - sum(map(_row_bytes, rows)), _row_bytes)
+        rows += found
+        if is_cut or len(rows) >= values["limit"]:
+            return rows, is_cut
+    return rows, False
 
 
 def _row_bytes(row: Row) -> int:

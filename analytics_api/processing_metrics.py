@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from itertools import islice, pairwise
+from itertools import pairwise
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from analytics_api.calendar_buckets import Interval, bucket_starts
+from analytics_api.calendar_buckets import Interval, bucket_name, bucket_starts_us
 from analytics_api.reader import Reader, Row
 from analytics_api.rollup_levels import cut_at_levels, to_us
 from analytics_api.span_values import SpanValues, span_values
@@ -102,11 +101,10 @@ def _buckets(question: ProcessingQuestion, max_rows: int) -> tuple[list[str], li
     start_us, end_us = to_us(question.asked.start), to_us(question.asked.end)
     if question.interval is None:
         return [], [start_us, end_us]
-    starts: list[datetime] = list(islice(bucket_starts(question.asked, question.interval, question.zone), max_rows + 1))
+    starts = bucket_starts_us(question.asked, question.interval, question.zone, max_rows + 1)
     if len(starts) > max_rows:
         raise _too_many(max_rows)
-    names = [start.astimezone(question.zone).isoformat() for start in starts]
-    return names, [start_us, *map(to_us, starts[1:]), end_us]
+    return [bucket_name(start, question.zone) for start in starts], [start_us, *starts[1:], end_us]
 
 
 def _outcomes(row: Row | None) -> Described:

@@ -9,6 +9,7 @@ from psycopg import AsyncConnection, sql
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
+from analytics_api.moments import register_moments
 from shared.deadline import within
 from shared.problems import Problem
 from shared.sql_files import load_sql
@@ -39,6 +40,7 @@ def configure_reader(statement_timeout_ms: int) -> Callable[[AsyncConnection[Any
     }
 
     async def configure(connection: AsyncConnection[Any]) -> None:
+        register_moments(connection)
         await connection.set_autocommit(True)
         for name, value in settings.items():
             await connection.execute("SELECT set_config(%s, %s, false)", (name, value))

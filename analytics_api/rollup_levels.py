@@ -82,6 +82,10 @@ def cut_at_levels(bounds_us: Sequence[int]) -> Levels:
     """
     levels = Levels()
     for start, end in pairwise(bounds_us):
+        if not (start % HOUR_US or end % HOUR_US):  # what most ask, many times over
+            levels.whole.add(start, end)
+            _cut_hours(levels, start, end)
+            continue
         first_minute, last_minute = -(-start // MINUTE_US) * MINUTE_US, end // MINUTE_US * MINUTE_US
         if first_minute > last_minute:
             _add_edge(levels.edges, start, end)

@@ -27,6 +27,7 @@ from shared.api_keys import ApiKey
 from shared.api_keys import Scope as KeyScope
 from shared.audit_trail import AuditTrail
 from shared.bounded_body import BoundedBody
+from shared.head_requests import head_as_get
 from shared.key_ring import KeyRing, no_key
 from shared.problems import Problem
 from shared.redis_functions import RedisFunction
@@ -97,7 +98,7 @@ class AccessLayer:
     """
 
     def __init__(self, app: AsgiApp, config: AccessConfig, key_ring: KeyRing, client: "redis.asyncio.Redis") -> None:
-        self._app = app
+        self._app = head_as_get(app)
         self._config = config
         self._key_ring = key_ring
         self._redis = client
@@ -237,6 +238,7 @@ class AccessLayer:
     async def _write_record(self, call: _Call, status: int, error: str, bytes_out: int | None) -> None:
         route = getattr(call.scope.get("route"), "path_format", "unmatched")
         bytes_in = call.body.bytes_read if call.body else 0
+        bytes_out = 0 if call.facts.method == "HEAD" else bytes_out
         await self._trail.record(call.facts, call.api_key, route, status, error, bytes_in=bytes_in, bytes_out=bytes_out)
 
 

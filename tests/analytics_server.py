@@ -105,6 +105,7 @@ async def _serve(
         key_ring = KeyRing(pool, Peppers(PEPPER), fresh_seconds=2, grace_seconds=60)
         reader = Reader(pool, config.statement_timeout_ms)
         live = Live(reader, client, client, config.shards, key_ring, LiveLimits(viewers=8, viewers_per_key=4))
+        live.start()
         made.append(live)
         server = uvicorn.Server(
             uvicorn.Config(

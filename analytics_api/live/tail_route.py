@@ -34,8 +34,7 @@ def tail_route(tail: EventTail, key_ring: KeyRing, stopping: asyncio.Event) -> A
         "/events",
         dependencies=[Depends(only_known(TailParameters, several=("event_type",)))],
         response_class=Response,
-        # Tools that call all that a document lists would wait for an answer that does not end.
-        include_in_schema=False,
+        responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
     )
     async def tail_events(
         request: Request, api_key: Reading, parameters: Annotated[TailParameters, Query()]

@@ -1,7 +1,7 @@
 """Cells, as they were measured, made into the rows of an answer: ordered, and series without holes."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -34,16 +34,17 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A row of the answer."""
+    """A row of the answer; ``previous`` is what was there one length of the range before, if that was asked."""
 
     group: Group
     bucket: datetime | None
     values: dict[str, Any]
+    previous: dict[str, Any] | None
 
 
 @dataclass(slots=True)
 class Period:
-    """What was measured over one range; ``starts`` are the first moments of its buckets."""
+    """What was measured over one range; ``starts`` are the first moments of its buckets, as many in every period."""
 
     starts: list[datetime]
     cells: list[Cell] = field(default_factory=list)
@@ -52,37 +53,48 @@ class Period:
     def total(self) -> int:
         return sum(cell.values["count"] for cell in self.cells)
 
+    def counts(self) -> Counter[Group]:
+        """The events of each group."""
+        counts: Counter[Group] = Counter()
+        for cell in self.cells:
+            counts[cell.group] += cell.values["count"]
+        return counts
 
-def groups_of(question: Question, periods: Iterable[Period]) -> list[Group]:
-    """The groups of the answer, in its order: all periods of it have them all. The rest is last.
+    def values(self) -> dict[tuple[Group, int], dict[str, Any]]:
+        """The measures by group and bucket."""
+        return {(cell.group, cell.bucket): cell.values for cell in self.cells}
 
-    A series is ordered by name, all else by count in the first of the periods.
+
+def lines(question: Question, present: Period, previous: Period | None, max_rows: int) -> list[Line]:
+    """Every group, in every bucket of a series, the rest last. Raises Problem invalid-query for too many.
+
+    A series is ordered by name, all else by count, then by that of the time before.
     """
-    counts: Counter[Group] = Counter()
-    for number, period in enumerate(periods):
-        for cell in period.cells:
-            counts[cell.group] += cell.values["count"] if number == 0 else 0
-    if not counts and _names_its_group(question):
-        counts[_only_group(question)] = 0
-    if question.interval is not None:
-        return sorted(counts)
-    return sorted(counts, key=lambda group: (group.rest_of, -counts[group], group))
-
-
-def lines(question: Question, period: Period, groups: list[Group], max_rows: int) -> list[Line]:
-    """Every group, in every bucket of a series. Raises Problem invalid-query for more than ``max_rows``."""
-    if len(groups) * len(period.starts) > max_rows:
+    groups = _groups(question, present, previous)
+    if len(groups) * len(present.starts) > max_rows:
         raise too_many_rows(max_rows)
-    return list(_lines(question, period, groups))
+    return list(_lines(question, present, previous, groups))
 
 
-def _lines(question: Question, period: Period, groups: list[Group]) -> Iterator[Line]:
-    cells = {(cell.group, cell.bucket): cell.values for cell in period.cells}
+def _groups(question: Question, present: Period, previous: Period | None) -> list[Group]:
+    now, before = present.counts(), Counter[Group]() if previous is None else previous.counts()
+    groups = now.keys() | before.keys()
+    if not groups and _names_its_group(question):
+        groups = {_only_group(question)}
+    if question.interval is not None:
+        return sorted(groups)
+    return sorted(groups, key=lambda group: (group.rest_of, -now[group], -before[group], group))
+
+
+def _lines(question: Question, present: Period, previous: Period | None, groups: list[Group]) -> Iterator[Line]:
+    cells = present.values()
+    cells_before = None if previous is None else previous.values()
     nothing = {name: of_nothing(name) for name in question.names}
-    for bucket, start in enumerate(period.starts):
+    for bucket, start in enumerate(present.starts):
         named = None if question.interval is None else start
         for group in groups:
-            yield Line(group, named, cells.get((group, bucket), nothing))
+            before = None if cells_before is None else cells_before.get((group, bucket), nothing)
+            yield Line(group, named, cells.get((group, bucket), nothing), before)
 
 
 def _names_its_group(question: Question) -> bool:

@@ -8,8 +8,9 @@ from typing import Any, Final
 from psycopg import sql
 
 from analytics_api.calendar_buckets import bucket_starts
-from analytics_api.event_counts import CountQuestion, EventCounts, count_events
-from analytics_api.queries.answer_rows import Cell, Group, Line, Period, groups_of, lines, too_many_rows
+from analytics_api.comparison import previous_range
+from analytics_api.event_counts import CountQuestion, count_events
+from analytics_api.queries.answer_rows import Cell, Group, Line, Period, lines, too_many_rows
 from analytics_api.queries.bindings import Bindings
 from analytics_api.queries.conditions import condition_sql
 from analytics_api.queries.measures import FieldUse, Measure, aggregate_sql
@@ -17,133 +18,96 @@ from analytics_api.queries.payload_path import keys_of
 from analytics_api.queries.question import Question
 from analytics_api.queries.simple_values import group_sql, is_left_out_sql, number_sql, simple_sql
 from analytics_api.reader import Reader, Row
-from analytics_api.time_range import TimeRange
 from shared.sql_files import load_sql
 
 _USES: Final = {FieldUse.NUMBER: number_sql, FieldUse.SIMPLE: simple_sql}
 
 
 @dataclass(frozen=True, slots=True)
-class MeasuredRange:
-    """The rows over one range."""
-
-    asked: TimeRange
-    total: int
-    lines: list[Line]
-
-
-@dataclass(frozen=True, slots=True)
 class Measured:
-    """An answer. ``ignored``: by measure, the events whose value is there and cannot be used."""
+    """An answer. ``ignored``: by measure, the events of the range whose value is there and cannot be used."""
 
     source: str
-    present: MeasuredRange
-    previous: MeasuredRange | None
+    total: int
+    previous_total: int
+    lines: list[Line]
     ignored: dict[str, int]
 
 
 async def measure_events(reader: Reader, question: Question, max_rows: int) -> Measured:
     """Answer. Raises Problem: invalid-query when there would be more than ``max_rows``, or as ``Reader.rows``."""
-    ranges = [question.asked]
-    if question.compares:
-        ranges.append(previous_range(question.asked))
-    periods = [Period(_starts(question, asked, max_rows)) for asked in ranges]
+    present = Period(_starts(question, max_rows))
+    previous = _before(question, present) if question.compares else None
     if question.is_of_rollups:
-        source, ignored = await _count(reader, question, ranges, periods, max_rows), {}
+        source, ignored = await _count(reader, question, present, previous, max_rows), {}
     else:
-        source, ignored = "events", await _measure(reader, question, ranges, periods, max_rows)
-    groups = groups_of(question, periods)
-    measured = [
-        MeasuredRange(asked, period.total, lines(question, period, groups, max_rows))
-        for asked, period in zip(ranges, periods, strict=True)
-    ]
-    return Measured(source, measured[0], measured[1] if question.compares else None, ignored)
+        source, ignored = "events", await _measure(reader, question, present, previous, max_rows)
+    rows = lines(question, present, previous, max_rows)
+    return Measured(source, present.total, previous.total if previous else 0, rows, ignored)
 
 
-def previous_range(asked: TimeRange) -> TimeRange:
-    """The time of the same length that ends where the range begins."""
-    return TimeRange(asked.start - (asked.end - asked.start), asked.start)
-
-
-def _starts(question: Question, asked: TimeRange, max_rows: int) -> list[datetime]:
+def _starts(question: Question, max_rows: int) -> list[datetime]:
     if question.interval is None:
-        return [asked.start]
-    starts = list(islice(bucket_starts(asked, question.interval, question.zone), max_rows + 1))
+        return [question.asked.start]
+    starts = list(islice(bucket_starts(question.asked, question.interval, question.zone), max_rows + 1))
     if len(starts) > max_rows:
         raise too_many_rows(max_rows)
     return starts
 
 
-async def _count(
-    reader: Reader, question: Question, ranges: list[TimeRange], periods: list[Period], max_rows: int
-) -> str:
+def _before(question: Question, present: Period) -> Period:
+    """The same buckets, one length of the range before: every row has its counterpart, whatever calendars do."""
+    length = question.asked.end - question.asked.start
+    return Period([start - length for start in present.starts])
+
+
+async def _count(reader: Reader, question: Question, present: Period, previous: Period | None, max_rows: int) -> str:
     """Fill the periods from rollups; returns the source."""
-    sources = set()
-    for asked, period in zip(ranges, periods, strict=True):
-        counts = await count_events(reader, _count_question(question, asked), max_rows)
-        period.cells += _cells_of_counts(question, period, counts)
-        sources.add(counts.source)
-    if question.top is not None:
-        _fold_rest(question.top, periods)
-    return max(sources, key=len)
+    counts = await count_events(reader, _count_question(question), max_rows)
+    buckets = {start.astimezone(question.zone).isoformat(): number for number, start in enumerate(present.starts)}
+    for row in counts.rows:
+        group = Group(row.get("rest_of", 0), row.get("event_type") or "", row.get("client_id") or "")
+        bucket = buckets[row["bucket"]] if question.interval else 0
+        if row["count"]:
+            present.cells.append(Cell(group, bucket, {"count": row["count"]}))
+        if previous is not None and row["previous"]["count"]:
+            previous.cells.append(Cell(group, bucket, row["previous"]))
+    return counts.source
 
 
-def _count_question(question: Question, asked: TimeRange) -> CountQuestion:
+def _count_question(question: Question) -> CountQuestion:
     return CountQuestion(
-        asked=asked,
+        asked=question.asked,
         client_id=question.client_id,
         event_type=question.event_type,
         by_type="event_type" in question.groups,
         by_client="client_id" in question.groups,
         interval=question.interval,
         zone=question.zone,
+        top=question.top,
+        compares=question.compares,
     )
 
 
-def _cells_of_counts(question: Question, period: Period, counts: EventCounts) -> list[Cell]:
-    buckets = {start.astimezone(question.zone).isoformat(): number for number, start in enumerate(period.starts)}
-    return [
-        Cell(
-            Group(event_type=row.get("event_type") or "", client_id=row.get("client_id") or ""),
-            buckets[row["bucket"]] if question.interval else 0,
-            {"count": row["count"]},
-        )
-        for row in counts.rows
-        if row["count"]
-    ]
-
-
-def _fold_rest(top: int, periods: list[Period]) -> None:
-    ranks: dict[Group, int] = {}
-    for number, period in enumerate(periods):
-        for cell in period.cells:
-            ranks[cell.group] = ranks.get(cell.group, 0) + (cell.values["count"] if number == 0 else 0)
-    kept = set(sorted(ranks, key=lambda group: (-ranks[group], group))[:top])
-    rest = Group(rest_of=len(ranks) - len(kept))
-    for period in periods:
-        folded: dict[tuple[Group, int], int] = {}
-        for cell in period.cells:
-            place = (cell.group if cell.group in kept else rest, cell.bucket)
-            folded[place] = folded.get(place, 0) + cell.values["count"]
-        period.cells = [Cell(group, bucket, {"count": count}) for (group, bucket), count in folded.items()]
-
-
 async def _measure(
-    reader: Reader, question: Question, ranges: list[TimeRange], periods: list[Period], max_rows: int
+    reader: Reader, question: Question, present: Period, previous: Period | None, max_rows: int
 ) -> dict[str, int]:
-    """Fill the periods from the events, in one statement; returns what was ignored in the first one."""
-    # Periods follow one another, the present one last; its first bucket may begin before it, where the other one is.
-    ascending = list(zip(ranges, periods, strict=True))[::-1]
-    starts = [max(start, asked.start) for asked, period in ascending for start in period.starts]
-    present = len(starts) - len(periods[0].starts)
+    """Fill the periods from the events, in one statement; returns what was ignored in the present one."""
+    # The present follows the time before; its first bucket may begin before it, where the other one is.
+    starts = [max(start, question.asked.start) for start in present.starts]
+    first = 0
+    if previous is not None:
+        begin = previous_range(question.asked).start
+        starts = [max(start, begin) for start in previous.starts] + starts
+        first = len(previous.starts)
     statement, values = _statement(question)
     values |= {
-        "start": ranges[-1].start,
+        "start": starts[0],
         "end": question.asked.end,
         "client_id": question.client_id,
         "event_type": question.event_type,
         "starts": starts,
-        "present": present,
+        "present": first,
         "top": question.top,
         "row_limit": max_rows + 1,
     }
@@ -152,10 +116,10 @@ async def _measure(
         raise too_many_rows(max_rows)
     ignored = {measure.name: 0 for measure in question.measures}
     for row in rows:
-        is_present = row["bucket"] >= present
-        period = periods[0] if is_present else periods[-1]
-        period.cells.append(_cell(question, row, row["bucket"] - (present if is_present else 0)))
-        if is_present:
+        if previous is not None and row["bucket"] < first:
+            previous.cells.append(_cell(question, row, row["bucket"]))
+        else:
+            present.cells.append(_cell(question, row, row["bucket"] - first))
             for number, measure in enumerate(question.measures):
                 ignored[measure.name] += row[f"ignored_{number}"]
     return ignored

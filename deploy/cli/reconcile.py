@@ -41,9 +41,10 @@ def reconcile(
 ) -> None:
     """Prove that nothing is lost and nothing twice; exit 1 and every difference by name if something does not agree.
 
-    Compares by client and minute: accepted = stored + duplicates + failed + in flight. Then rows, ids, rollups,
-    latencies and failed events with one another. Safe under load: minutes that still grow are left open. Totals of
-    clients are looked at over all time, whatever the range; minutes before this version counted are not judged.
+    Compares by client and minute: accepted = stored + duplicates + failed + in flight. Then rows, ids, rollups
+    of every level, latencies and failed events with one another. Safe under load: minutes that still grow are left
+    open. Totals of clients are looked at over all time, whatever the range; minutes before this version counted are
+    not judged.
 
     Example: `weir reconcile --from 2026-11-22T00:00:00Z --client-id github`
     """

@@ -12,7 +12,7 @@ import redis
 from deploy.reconcile.balance import MISSING, Balance, Difference, Readings, judge_balance
 from deploy.reconcile.database_snapshot import MOST_IDS, DatabaseSnapshot, Scope, database_snapshot
 from deploy.reconcile.stream_counts import read_counts, read_waiting, remembered_ids, waiting_ids
-from deploy.reconcile.table_checks import check_days, check_stored_and_failed, check_totals
+from deploy.reconcile.table_checks import check_days, check_levels, check_stored_and_failed, check_totals
 from shared.accepted_counts import Account
 from shared.stream_status import read_stream_status
 
@@ -44,6 +44,8 @@ def reconcile(client: redis.Redis, database_url: str, shards: int, scope: Scope,
     with database_snapshot(database_url) as snapshot:
         progress("rows, ids, rollups", 0, None)
         tables += check_days(snapshot, scope, lambda done, days: progress("rows, ids, rollups", done, days))
+        progress("rollups by hour and day", 0, None)
+        tables += check_levels(snapshot, scope)
         progress("totals", 0, None)
         tables += check_totals(snapshot, scope)
         tables += check_stored_and_failed(snapshot, scope)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Final
 
 from deploy.reconcile.balance import Difference
 from deploy.reconcile.database_snapshot import MOST_IDS, DatabaseSnapshot, Scope
 
 Progress = Callable[[int, int], None]
+_DAY: Final = timedelta(days=1)
+_LEVELS: Final = {"level_events": "events", "level_latency": "latency", "level_intake": "intake"}
 
 
 def check_days(snapshot: DatabaseSnapshot, scope: Scope, progress: Progress) -> Iterator[Difference]:
@@ -33,6 +36,18 @@ def check_days(snapshot: DatabaseSnapshot, scope: Scope, progress: Progress) -> 
     progress(len(days), len(days))
 
 
+def check_levels(snapshot: DatabaseSnapshot, scope: Scope) -> Iterator[Difference]:
+    """Every coarser row = the sum of its minutes, in the whole days of the range. At most 20 of a kind are named."""
+    first, last = _midnight(scope.from_at), _midnight(scope.to_at)
+    if first < scope.from_at:
+        first += _DAY
+    for query, what in _LEVELS.items():
+        rows = snapshot.ask(query, from_at=first, to_at=last, client_id=scope.client_id, most=MOST_IDS)
+        for level, at, client_id, minutes, rolled in rows:
+            detail = f"the rollup of {what} by {level} is not the sum of its minutes"
+            yield Difference("level", detail, client_id or None, at, {"minutes": minutes, "rollup": rolled})
+
+
 def check_totals(snapshot: DatabaseSnapshot, scope: Scope) -> Iterator[Difference]:
     """Over all time and by client: stored = rollup = latencies, and no more failed events than failures."""
     for client_id, stored, rolled, latencies, failed, parked in snapshot.ask(
@@ -52,6 +67,10 @@ def check_stored_and_failed(snapshot: DatabaseSnapshot, scope: Scope) -> Iterato
     """No event is stored and failed."""
     for client_id, event_id in snapshot.ask("stored_and_failed", client_id=scope.client_id, most=MOST_IDS):
         yield Difference("stored and failed", "an event is both", client_id, event_ids=(event_id,))
+
+
+def _midnight(at: datetime) -> datetime:
+    return at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def _odd_ids(snapshot: DatabaseSnapshot, client_id: str, day: date) -> tuple[str, ...]:

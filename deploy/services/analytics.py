@@ -49,6 +49,7 @@ async def _analytics(settings: Settings, endpoints: Endpoints, instance: str) ->
             Reader(pool, config.statement_timeout_ms), client, blocking, config.shards, key_ring,
             LiveLimits(settings.live_viewers, settings.live_viewers_per_key),
         )  # fmt: skip
+        live.start()
         app = build_analytics(config, pool, client, key_ring, live)
         await serve(app, settings, settings.analytics_host, settings.analytics_port, websockets=True, stop=live.stop)
         await live.close()

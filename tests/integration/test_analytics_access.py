@@ -243,6 +243,8 @@ def test_openapi_describes_every_call(api: AnalyticsUnderTest) -> None:
     schema = api.http.get("/openapi.json").json()
     paths = {path.replace("/mine", "/{event_id}") for path in ALL}
     assert paths <= set(schema["paths"])
+    tail = schema["paths"]["/api/v1/live/events"]["get"]
+    assert "text/event-stream" in tail["responses"]["200"]["content"]
     names = {parameter["name"] for parameter in schema["paths"][COUNTS]["get"]["parameters"]}
     assert names == {
         "client_id", "compare", "count_unique", "event_type", "format", "from", "group_by", "interval", "to", "top",

@@ -126,8 +126,8 @@ def model(events: list[SeedEvent], question: dict[str, Any], start: datetime, en
 
 
 def change(count: int, previous: int) -> dict[str, Any]:
-    ratio = round(count / previous - 1, 4) if previous else None
-    return {"previous": previous, "change": count - previous, "change_ratio": ratio}
+    ratio = round((count - previous) / previous, 4) if previous else None
+    return {"previous": {"count": previous}, "change_ratio": {"count": ratio}}
 
 
 def groups_in(events: list[SeedEvent], names: list[str], first: datetime, last: datetime) -> Counter[tuple[str, ...]]:
@@ -196,8 +196,19 @@ def test_csv_has_columns_for_what_was_asked(api: AnalyticsUnderTest) -> None:
     query = {"from": "2026-03-10T00:00:00Z", "to": "2026-03-11T00:00:00Z", "format": "csv"}
     assert api.get(COUNTS, {**query, "top": "1"}).text.splitlines() == ["event_type,rest_of,count", "a,0,2", ",2,2"]
     assert api.get(COUNTS, {**query, "group_by": "none", "compare": "previous"}).text.splitlines() == [
-        "count,previous,change,change_ratio", "4,0,4,",
+        "count,previous_count,change_ratio_count", "4,0,",
     ]  # fmt: skip
+
+
+def test_csv_of_counts_is_safe_to_open_in_a_spreadsheet(api: AnalyticsUnderTest) -> None:
+    seed(api.database_url, [SeedEvent(event_type="-1+2", client_id="=cmd"), SeedEvent(event_type="a", client_id="b")])
+    query = {"from": "2026-03-10T00:00:00Z", "to": "2026-03-11T00:00:00Z", "format": "csv"}
+    lines = api.get(COUNTS, {**query, "group_by": "event_type,client_id", "interval": "day"}).text.splitlines()
+    assert lines == [
+        "event_type,client_id,bucket,count",
+        "'-1+2,'=cmd,2026-03-10T00:00:00+00:00,1",
+        "a,b,2026-03-10T00:00:00+00:00,1",
+    ]
 
 
 def test_a_client_sees_no_sum_over_others(api: AnalyticsUnderTest) -> None:

@@ -156,6 +156,23 @@ def test_reading_is_done_once_however_many_watch_and_ends_with_the_last(api: Ana
     eventually(lambda: api.live.collector._task is None or api.live.collector._task.done(), what="reading has ended")
 
 
+def test_a_viewer_that_does_not_take_its_messages_is_closed_as_too_slow(api: AnalyticsUnderTest) -> None:
+    with viewing(api) as viewer:
+        next_message(viewer)
+        [watcher] = api.live._viewers
+        reading = api.live.collector._task
+        assert reading is not None
+
+        def tell_more_than_it_takes() -> None:
+            for _ in range(9):  # all at one moment, as to a connection that stands still
+                watcher.tell('{"type":"pong"}')
+
+        reading.get_loop().call_soon_threadsafe(tell_more_than_it_takes)
+        code, reason = closing(viewer)
+        assert (code, "does not take" in reason) == (1013, True)
+    eventually(lambda: not len(api.live._viewers), what="it is no viewer any more")
+
+
 def test_more_viewers_than_a_key_may_have_are_told_so(api: AnalyticsUnderTest) -> None:
     with ExitStack() as viewers:
         for _ in range(4):

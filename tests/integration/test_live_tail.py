@@ -88,6 +88,25 @@ def test_more_events_a_second_than_a_viewer_gets_are_counted_as_skipped(
         assert 200 <= shown <= 400
 
 
+@pytest.mark.parametrize(("events", "payload_bytes"), [(1500, 10), (4, 250_000)], ids=["more events", "more bytes"])
+def test_more_than_the_tail_reads_in_a_second_goes_by_and_is_told_as_a_gap(
+    api: AnalyticsUnderTest, client: "redis.Redis", events: int, payload_bytes: int
+) -> None:
+    payload = b'{"text": "%s"}' % (b"x" * payload_bytes)
+    many = block(*(event(f"e{number}", payload) for number in range(events)))
+    with tailing(api, {"event_type": "after"}) as tail:
+        wait_until_reading(api)
+        for _ in range(20):
+            put(client, many)
+        name, _, data = tail.next()
+        assert (name, data) == ("skipped", {"skipped": 0, "gap": True})
+        shown = ""
+        while shown != "event":  # one that comes before the second is over goes by, too, and is told as a gap
+            put(client, block(event("after", event_type="after")))
+            shown, _, data = tail.next()
+        assert data["event_id"] == "after"
+
+
 def test_a_large_payload_is_cut_and_said_to_be(api: AnalyticsUnderTest, client: "redis.Redis") -> None:
     with tailing(api) as tail:
         wait_until_reading(api)

@@ -146,18 +146,18 @@ def test_a_breakdown_has_the_largest_and_the_rest(
     assert [number for number in numbers if number] == sorted(counts.values(), reverse=True)[:top]
     groups = {simple(at_path(event, ["v"])) for event in present + compare * in_range(events + earlier, back=1)}
     assert len(kept) + sum(row["rest_of"] for row in answer["rows"]) == len(groups)
-    for period, own in (("rows", present), ("previous", in_range(events + earlier, back=1))):
+    for period, own in (("present", present), ("previous", in_range(events + earlier, back=1))):
         if period == "previous" and not compare:
             continue
-        measured_rows = answer["rows"] if period == "rows" else answer["previous"]["rows"]
         folded = defaultdict(list)
         for event in own:
             value = simple(at_path(event, ["v"]))
             folded["rest" if value not in kept else value].append(event)
-        for row in measured_rows:
+        for row in answer["rows"]:
             group = folded.pop("rest" if row["rest_of"] else simple(row["payload.v"]), [])
-            assert row["count"] == len(group)
-            assert row["count_unique"] == len({simple(at_path(event, ["w"])) for event in group} - {None})
+            found = row if period == "present" else row["previous"]
+            assert found["count"] == len(group)
+            assert found["count_unique"] == len({simple(at_path(event, ["w"])) for event in group} - {None})
         assert not any(folded.values())
 
 
@@ -208,6 +208,8 @@ def test_a_query_string_and_a_body_ask_the_same(api: AnalyticsUnderTest) -> None
     assert answer == post(api, nested)
     assert answer["total"] == 15
     rest = answer["rows"][-1]
+    assert rest.pop("previous") == {"count": 0, "count_unique": 0, "p99.5": None}
+    assert rest.pop("change_ratio") == {"count": None, "count_unique": None, "p99.5": None}
     assert float(rest.pop("p99.5")) == pytest.approx(18.94)
     assert rest == {"event_type": None, 'payload."a.b"': None, "count": 13, "count_unique": 3, "rest_of": 13}
 
@@ -219,6 +221,61 @@ def test_events_by_type_counts_uniques_too(api: AnalyticsUnderTest) -> None:
     assert answer["rows"] == [{"event_type": "a", "count": 6, "count_unique": 2}]
     assert api.json(path, DAY | {"payload.ok": "true"})["rows"] == [{"event_type": "a", "count": 2}]
     assert answer["source"] == "events"
+
+
+def test_events_by_type_compares_uniques_of_the_largest_types_and_the_rest(api: AnalyticsUnderTest) -> None:
+    today, yesterday = (datetime(2026, 3, day, 12, tzinfo=UTC) for day in (10, 9))
+    users = {("a", today): "112", ("a", yesterday): "1", ("b", today): "34", ("c", today): "5", ("c", yesterday): "567"}
+    fresh(
+        api,
+        [
+            SeedEvent(event_type=name, occurred_at=moment, payload=json.dumps({"user_id": user}))
+            for (name, moment), seen in users.items()
+            for user in seen
+        ],
+    )
+    asked = DAY | {"count_unique": "payload.user_id", "top": "1", "compare": "previous"}
+    path = "/api/v1/analytics/events-by-type"
+    answer = api.json(path, asked)
+    before = {"from": "2026-03-09T00:00:00Z", "to": "2026-03-10T00:00:00Z", "total": 4}
+    assert (answer["total"], answer["previous"]) == (6, before)
+    assert answer["rows"] == [
+        {
+            "event_type": "a", "rest_of": 0, "count": 3, "count_unique": 2,
+            "previous": {"count": 1, "count_unique": 1}, "change_ratio": {"count": 2.0, "count_unique": 1.0},
+        },
+        {
+            "event_type": None, "rest_of": 2, "count": 3, "count_unique": 3,
+            "previous": {"count": 3, "count_unique": 3}, "change_ratio": {"count": 0.0, "count_unique": 0.0},
+        },
+    ]  # fmt: skip
+    assert api.get(path, asked | {"format": "csv"}).text.splitlines() == [
+        "event_type,rest_of,count,count_unique,previous_count,previous_count_unique,change_ratio_count,"
+        "change_ratio_count_unique",
+        "a,0,3,2,1,1,2.0,1.0",
+        ",2,3,3,3,3,0.0,0.0",
+    ]
+
+
+def test_a_comparison_has_one_shape_whoever_answers(api: AnalyticsUnderTest) -> None:
+    moments = [datetime(2026, 3, 9, 12, tzinfo=UTC)] * 2 + [datetime(2026, 3, 10, 12, tzinfo=UTC)] * 3
+    fresh(api, [SeedEvent(event_type="a", occurred_at=moment, payload='{"n": -4}') for moment in moments])
+    asked = DAY | {"compare": "previous", "interval": "day", "group_by": "event_type"}
+    by_type = api.json("/api/v1/analytics/events-by-type", asked)
+    assert by_type["rows"] == [
+        {
+            "event_type": "a", "bucket": "2026-03-10T00:00:00+00:00", "count": 3,
+            "previous": {"count": 2}, "change_ratio": {"count": 0.5},
+        }
+    ]  # fmt: skip
+    from_rollups = api.json(QUERY, asked)
+    assert (from_rollups["source"], from_rollups["rows"]) == ("rollups", by_type["rows"])
+    assert from_rollups["previous"] == by_type["previous"]
+    from_events = api.json(QUERY, asked | {"sum": "payload.n", "payload.n": "-4"})
+    assert from_events["previous"] == by_type["previous"]
+    [row] = from_events["rows"]
+    assert row["previous"] == {"count": 2, "sum": -8}
+    assert row["change_ratio"] == {"count": 0.5, "sum": -0.5}
 
 
 def test_csv_is_safe_to_open_in_a_spreadsheet(api: AnalyticsUnderTest) -> None:

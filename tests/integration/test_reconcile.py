@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -17,6 +18,7 @@ from shared.audit_record import encode_record_head
 from shared.stream_entry import encode_events, encode_head
 from stream_processor.accepted_counts import DROPPED_AFTER_SECONDS, AcceptedCounts
 from stream_processor.failed_event_sink import FailedEventSink
+from stream_processor.rollup_compaction import compact_rollups
 from tests.no_settings import forget_settings
 from tests.pipeline import KEYS, Pipeline, block, connect, event, now_us, processing, put, wait_until_drained
 from tests.publishing import publish
@@ -217,6 +219,35 @@ def test_tables_that_do_not_agree_are_named(
     found = reconcile()
     assert kinds(found) == expected
     assert [name for one in found["differences"] for name in one["event_ids"]] == named
+
+
+@pytest.mark.parametrize(
+    ("table", "harm"),
+    [
+        ("rollup_events_minute_sums", "UPDATE {} SET events = events + 1"),
+        ("rollup_events_hour", "UPDATE {} SET bytes = bytes + 1 WHERE client_id = 'acme'"),
+        ("rollup_events_day", "DELETE FROM {} WHERE client_id = '' AND event_type = ''"),
+        ("rollup_latency_minute_sums", "DELETE FROM {}"),
+        ("rollup_latency_hour", "UPDATE {} SET bucket = bucket + 1 WHERE client_id = 'acme'"),
+        ("rollup_latency_day", "UPDATE {} SET events = events + 1"),
+        ("rollup_intake_hour", "UPDATE {} SET duplicates = duplicates + 1, stored = stored - 1"),
+        ("rollup_intake_day", "DELETE FROM {}"),
+    ],
+)
+def test_a_coarser_rollup_that_is_not_the_sum_of_its_minutes_is_named(
+    pipeline: Pipeline, redis_url: str, reconcile: Any, table: str, harm: str
+) -> None:
+    publish(redis_url, request_of("a", "b"))
+    pipeline.pass_on()
+    with psycopg.connect(pipeline.database_url, autocommit=True) as connection:
+        compact_rollups(connection, datetime.now(UTC) + timedelta(days=1))
+    assert reconcile()["agrees"]
+    execute(pipeline.database_url, harm.format(table))
+    found = reconcile()
+    assert set(kinds(found)) == {"level"}
+    _, what, level = table.removesuffix("_sums").split("_")
+    details = {one["detail"] for one in found["differences"]}
+    assert details == {f"the rollup of {what} by {level} is not the sum of its minutes"}
 
 
 def test_it_finds_no_false_difference_under_load(pipeline: Pipeline, redis_url: str, reconcile: Any) -> None:

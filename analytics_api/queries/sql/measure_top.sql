@@ -1,7 +1,7 @@
 -- As measure.sql, but only the groups of most events are told apart; all others are one group, the rest, which tells how many
 -- groups it stands for.
 -- Parameters: also top; present, the first bucket of the period that ranks the groups.
--- Ties: event_type, client_id, then the value's text, ascending by code points.
+-- Ties: more events in both periods, then event_type, client_id, and the value's text, ascending by code points.
 WITH picked AS MATERIALIZED (
     SELECT {types} AS event_type, {clients} AS client_id, {values} AS value,
            width_bucket(occurred_at, %(starts)s::timestamptz[]) - 1 AS bucket{columns}
@@ -14,7 +14,8 @@ WITH picked AS MATERIALIZED (
     SELECT event_type, client_id, value, count(*) OVER () AS all_groups
     FROM picked
     GROUP BY event_type, client_id, value
-    ORDER BY count(*) FILTER (WHERE bucket >= %(present)s) DESC, event_type, client_id, value::text COLLATE "C"
+    ORDER BY count(*) FILTER (WHERE bucket >= %(present)s) DESC, count(*) DESC, event_type, client_id,
+             value::text COLLATE "C"
     LIMIT %(top)s
 )
 SELECT ranked.event_type, ranked.client_id, ranked.value::text AS value,

@@ -33,6 +33,12 @@ export async function readLatencies(range, clientId) {
   return { at, p50: column("p50"), p95: column("p95"), p99: column("p99") };
 }
 
+/** What waited of late, as long as the API remembers: {at, lag}, times in seconds. */
+export async function readLag() {
+  const { samples } = await ask("live/lag");
+  return { at: samples.map((sample) => Date.parse(sample.at) / 1000), lag: samples.map((sample) => sample.lag) };
+}
+
 /** Stored events of a range by type. */
 export async function readTypes(range, clientId) {
   const answer = await ask("analytics/events-by-type", { ...boundsOf(range), client_id: clientId });

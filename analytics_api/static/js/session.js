@@ -2,7 +2,7 @@
 
 import { Connection } from "./connection.js";
 import { forgetClients, offerClients, showWhose } from "./choices.js";
-import { readAudit, readClients, readCounts, readEvents, readFailed, readLatencies, readTypes } from "./history.js";
+import { readAudit, readClients, readCounts, readEvents, readFailed, readLag, readLatencies, readTypes } from "./history.js";
 import { MOST_CALLS, auditQuestion, showAudit } from "./panels/audit.js";
 import { MOST_FAILED, showFailed } from "./panels/failed.js";
 import { clearNow, showNow, showNowSlowly } from "./panels/now.js";
@@ -18,6 +18,7 @@ import { showWelcome } from "./welcome.js";
 const FAILED_SECONDS = 30;
 const AUDIT_SECONDS = 15;
 const CLIENTS_SECONDS = 120;
+const LAG_SECONDS = 300;
 
 export class Session {
   #samples = new Samples();
@@ -91,7 +92,7 @@ export class Session {
       const calls = await readAudit(auditQuestion(), this.#clientId, MOST_CALLS);
       if (isWanted()) showAudit(calls);
     });
-    if (this.#isAdmin) this.#keepClients();
+    if (this.#isAdmin) this.#keepWhole();
   }
 
   #keepRange() {
@@ -114,7 +115,12 @@ export class Session {
     });
   }
 
-  #keepClients() {
+  /** What only an admin's key is shown. */
+  #keepWhole() {
+    this.#upkeep.keep("lag", LAG_SECONDS, async (isWanted) => {
+      const lag = await readLag();
+      if (isWanted()) this.#overTime.showPastLag(lag);
+    });
     this.#upkeep.keep("clients", CLIENTS_SECONDS, async (isWanted) => {
       const names = await readClients();
       if (isWanted()) offerClients(names);
@@ -146,7 +152,7 @@ export class Session {
     this.#isAdmin = message.client_id === null;
     showWhose(message.client_id, this.#isAdmin);
     hideWorks(!this.#isAdmin);
-    if (this.#isAdmin) this.#keepClients();
+    if (this.#isAdmin) this.#keepWhole();
   }
 
   #changed(state) {
@@ -161,6 +167,7 @@ export class Session {
 
   #clear() {
     this.#samples.clear();
+    this.#overTime.forgetLag();
     this.#failed = null;
     clearNow();
     clearTypes();

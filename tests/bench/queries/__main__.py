@@ -2,11 +2,16 @@
 
 import argparse
 import json
+import shutil
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Final
 
+import psycopg
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -19,9 +24,11 @@ from tests.bench.queries.history import EVENTS_A_CALL, History, now_minute_us, s
 from tests.bench.queries.questions import Asked, ask_all
 from tests.bench.queries.report import document, print_table
 
+_NOTE: Final = "history.json"
+
 
 def main() -> int:
-    """Stores a history of each size on a fresh server, asks, prints the table and writes the document."""
+    """Stores a history of each size, or takes the one that is kept, asks, prints the table and writes the document."""
     options = _options()
     console, began = Console(stderr=True), time.perf_counter()
     found = [_measure(events, options.runs, options.folder, console) for events in options.events]
@@ -32,18 +39,50 @@ def main() -> int:
 
 
 def _measure(events: int, runs: int, folder: Path | None, console: Console) -> Asked:
-    with (
-        tempfile.TemporaryDirectory(prefix="weir-bench-", dir=folder) as name,
-        EmbeddedPostgres(Path(name) / "postgres") as postgres,
-        EmbeddedRedis(Path(name) / "redis") as redis,
-    ):
+    with ExitStack() as stack:
+        place = _place(events, folder, stack)
+        postgres = stack.enter_context(EmbeddedPostgres(place / "postgres"))
+        redis = stack.enter_context(EmbeddedRedis(place / "redis"))
         migrate(postgres.url)
-        end_us, began = now_minute_us(), time.perf_counter()
-        _fill(with_role(postgres.url, "weir_writer"), end_us, events, console)
-        loading_seconds = seconds_since(began)
+        stored = _kept(place) or _store(postgres.url, events, place, console)
         console.print(f"asking {runs} times each …")
-        asked = ask_all(postgres.url, redis.url, Path(name), end_us, runs)
-        return Asked(events, loading_seconds, {"redis": redis.version, "postgres": postgres.version}, asked)
+        answers, exports = ask_all(postgres, redis.url, place, stored.end_us, runs, console.print)
+        versions = {"redis": redis.version, "postgres": postgres.version}
+        return Asked(events, stored.seconds, versions, answers, exports)
+
+
+def _place(events: int, folder: Path | None, stack: ExitStack) -> Path:
+    """Where the history lies: in ``folder`` to stay, else until the end."""
+    if folder is None:
+        return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="weir-bench-")))
+    place = folder / f"events-{events}"
+    if place.exists() and _kept(place) is None:
+        shutil.rmtree(place)  # it was left half stored
+    place.mkdir(parents=True, exist_ok=True)
+    return place
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """A history that is whole."""
+
+    end_us: int
+    seconds: float
+
+
+def _kept(place: Path) -> _Stored | None:
+    note = place / _NOTE
+    return _Stored(**json.loads(note.read_text())) if note.exists() else None
+
+
+def _store(database_url: str, events: int, place: Path, console: Console) -> _Stored:
+    end_us, began = now_minute_us(), time.perf_counter()
+    _fill(with_role(database_url, "weir_writer"), end_us, events, console)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE")  # as autovacuum would have done long ago
+    stored = _Stored(end_us, round(seconds_since(began), 1))
+    (place / _NOTE).write_text(json.dumps(asdict(stored)))
+    return stored
 
 
 def _fill(writer_url: str, end_us: int, events: int, console: Console) -> None:
@@ -69,7 +108,7 @@ def _options() -> argparse.Namespace:
         help="how many; more sizes, as 10000000,1000000 [both]",
     )
     parser.add_argument("--runs", type=int, default=200, help="measured runs of each question [200]")
-    parser.add_argument("--folder", type=Path, help="where the servers' data lies meanwhile; about 1 kB an event")
+    parser.add_argument("--folder", type=Path, help="where histories stay, to be asked again; 1.3 kB an event")
     parser.add_argument("--json", type=Path, default=Path("bench-queries.json"), help="the document [%(default)s]")
     return parser.parse_args()
 

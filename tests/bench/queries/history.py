@@ -1,21 +1,23 @@
 """A made-up past of 90 days, stored by the processor's own steps as if it had happened then.
 
-The clock that rollups take the time of storing from is a simulated one, and the coarser rollups follow it, as they
-would have: latencies and receipts lie where the events do, and the last minutes are not compacted yet.
+A batch holds an hour, so it meets one day's partition, and the coarser rollups are written once an hour; but the hour
+of the day at which asked ranges begin and end is stored minute by minute, so that questions find as many minute rows
+there as they would in a system that ran all the time. The clock that rollups take the time of storing from is a
+simulated one: latencies and receipts lie where the events do, and the last minutes are not compacted yet.
 """
 
 import random
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 from zlib import crc32
 
 import msgspec
-import psycopg
 from psycopg import Connection
 
 from deploy.connections import store_connection
@@ -33,10 +35,12 @@ from stream_processor.storage import store
 DAYS = 90
 CLIENTS = [f"client-{number:02}" for number in range(50)]
 TYPES = [f"kind-{number:02}.happened" for number in range(40)]
-_MOST_BATCH_EVENTS, _LEAST_BATCH_EVENTS = 5000, 250
+_MOST_BATCH_CALLS = 5000
 EVENTS_A_CALL = 20
 """About how many audit rows there are: one for so many events."""
-_DAY_US = 86_400_000_000
+_MINUTE_US = 60_000_000
+_HOUR_US = 60 * _MINUTE_US
+_DAY_US = 24 * _HOUR_US
 _PAYLOADS = 5000
 _BLOCK_EVENTS = 10
 
@@ -57,6 +61,7 @@ class History:
         payloads = [self._payload() for _ in range(_PAYLOADS)]
         self._payloads = [(payload, crc32(payload)) for payload in payloads]
         self._stored_us = 0
+        self._compacting: Future[None] | None = None
 
     def store_events(self, count: int, progress: Progress) -> None:
         """Store them in batches, oldest first, compacting behind. ``progress`` is told how many are stored."""
@@ -64,26 +69,24 @@ class History:
         clock = SimpleNamespace(time_ns=lambda: self._stored_us * 1000)
         real, rollups.time = rollups.time, clock  # type: ignore[assignment]
         try:
-            with store_connection(self._url) as connection:
-                self._store(connection, source, self._event_batches(count), progress, compacts=True)
-                self._compact(connection, self._end_us)
+            with self._connection() as upkeep, ThreadPoolExecutor(1) as compactor:
+                self._store(source, self._event_batches(count), progress, self._following(upkeep, compactor))
+                self._finished()
+                _compact(upkeep, compaction_target(self._end_us / 1e6))
         finally:
             rollups.time = real
 
     def store_calls(self, count: int, progress: Progress) -> None:
         """Store audit rows."""
         source = Source(ShardKeys(0).audit, "dead", "parked", AuditSink(self._partitions))
-        with store_connection(self._url) as connection:
-            self._store(connection, source, self._call_batches(count), progress, compacts=False)
+        self._store(source, self._call_batches(count), progress, lambda _: None)
 
     def _store(
         self,
-        connection: Connection[Any],
         source: Source,
         batches: Iterator[tuple[int, list[StreamEntry]]],
         progress: Progress,
-        *,
-        compacts: bool,
+        before_batch: Callable[[int], None],
     ) -> None:
         """As a processor: the next batch is prepared while this one is written."""
 
@@ -92,55 +95,75 @@ class History:
             return batch and (batch[0], source.sink.prepare(batch[1]))
 
         done = 0
-        with ThreadPoolExecutor(1) as reader:
+        with ThreadPoolExecutor(1) as reader, self._connection() as connection:
             coming = reader.submit(next_batch)
             while (batch := coming.result()) is not None:
                 coming = reader.submit(next_batch)
-                began_us, prepared = batch
-                if compacts:
-                    self._compact(connection, began_us)
-                    self._stored_us = self._batch_end_us(began_us)
+                last_us, prepared = batch
+                before_batch(last_us)
                 stored = store(connection, source, prepared, self._partitions.forget)
                 assert not stored.parked and not stored.redelivered
                 done += sum(entry.events for entry in prepared.entries)
                 progress(done)
 
-    def _compact(self, connection: psycopg.Connection[Any], now_us: int) -> None:
-        compact_rollups(connection, compaction_target(now_us / 1e6), round_seconds=600)
+    def _connection(self) -> Connection[Any]:
+        """A processor's, but without its deadlines: a bench that is stopped for a while goes on."""
+        connection = store_connection(self._url)
+        for name in ("statement_timeout", "idle_in_transaction_session_timeout"):
+            connection.execute("SELECT set_config(%s, '0', false)", (name,))
+        return connection
+
+    def _following(self, upkeep: Connection[Any], compactor: ThreadPoolExecutor) -> Callable[[int], None]:
+        """What sets the clock for a batch; and compacts the hours before it meanwhile, as a processor's upkeep does."""
+
+        def follow(last_us: int) -> None:
+            if self._stored_us // _HOUR_US < last_us // _HOUR_US:
+                self._finished()
+                target = datetime.fromtimestamp(last_us // _HOUR_US * 3600, UTC)
+                self._compacting = compactor.submit(_compact, upkeep, target)
+            self._stored_us = last_us
+
+        return follow
+
+    def _finished(self) -> None:
+        if self._compacting is not None:
+            self._compacting.result()
 
     def _event_batches(self, count: int) -> Iterator[tuple[int, list[StreamEntry]]]:
-        # a batch an hour if it can be: latencies are of the minutes in which batches are stored
-        size_wanted = min(max(count // (DAYS * 24), _LEAST_BATCH_EVENTS), _MOST_BATCH_EVENTS)
-        batches = -(-count // size_wanted)
-        self._span_us = DAYS * _DAY_US // batches
-        for number in range(batches):
-            began_us = self._end_us - (batches - number) * self._span_us
-            size = min(size_wanted, count - number * size_wanted)
-            moments = sorted(began_us + self._dice.randrange(self._span_us) for _ in range(size))
+        start_us = self._end_us - DAYS * _DAY_US
+        for number, (first_us, end_us) in enumerate(pairwise(batch_bounds(start_us, self._end_us))):
+            before, behind = (count * (bound - start_us) // (DAYS * _DAY_US) for bound in (first_us, end_us))
+            size, span_us = behind - before, end_us - first_us
+            if not size:
+                continue
+            moments = [first_us + int(span_us * part) for part in sorted(self._chances(size))]
             clients = self._dice.choices(CLIENTS, self._client_weights, k=size)
             types = self._dice.choices(TYPES, self._type_weights, k=size)
+            payloads = self._dice.choices(self._payloads, k=size)
             frames: dict[str, list[EventFrame]] = defaultdict(list)
-            for place, (moment_us, client_id, event_type) in enumerate(zip(moments, clients, types, strict=True)):
-                payload, crc = self._dice.choice(self._payloads)
-                frames[client_id].append(EventFrame(f"{number:x}-{place:x}", event_type, moment_us, payload, crc))
+            for place, (moment_us, client_id, event_type, payload) in enumerate(
+                zip(moments, clients, types, payloads, strict=True)
+            ):
+                frames[client_id].append(EventFrame(f"{number:x}-{place:x}", event_type, moment_us, *payload))
             blocks = [
-                self._block(client_id, self._batch_end_us(began_us), sent[first : first + _BLOCK_EVENTS])
+                self._block(client_id, end_us - 1, sent[first : first + _BLOCK_EVENTS])
                 for client_id, sent in frames.items()
                 for first in range(0, len(sent), _BLOCK_EVENTS)
             ]
-            yield began_us, [StreamEntry(f"{number + 1}-0", size, msgspec.msgpack.encode(blocks))]
+            yield end_us - 1, [StreamEntry(f"{number + 1}-0", size, msgspec.msgpack.encode(blocks))]
+
+    def _chances(self, number: int) -> list[float]:
+        chance = self._dice.random
+        return [chance() for _ in range(number)]
 
     def _block(self, client_id: str, stored_us: int, frames: list[EventFrame]) -> Block:
         waited_us = int(self._dice.lognormvariate(10.5, 0.7))  # some 36 ms
         return Block(1, client_id, stored_us - waited_us, "g1", "192.0.2.1", "bench", "r", "k", frames)
 
-    def _batch_end_us(self, began_us: int) -> int:
-        return began_us + self._span_us
-
     def _call_batches(self, count: int) -> Iterator[tuple[int, list[StreamEntry]]]:
         step_us = DAYS * _DAY_US // count
-        for first in range(0, count, _MOST_BATCH_EVENTS):
-            size = min(_MOST_BATCH_EVENTS, count - first)
+        for first in range(0, count, _MOST_BATCH_CALLS):
+            size = min(_MOST_BATCH_CALLS, count - first)
             at_us = self._end_us - (count - first) * step_us
             records = [self._call(at_us + place * step_us, first + place) for place in range(size)]
             yield at_us, [StreamEntry(f"{first + 1}-0", size, msgspec.msgpack.encode(records))]
@@ -158,6 +181,21 @@ class History:
         amount = self._dice.randrange(1, 100_000) / 100
         note = "x" * self._dice.randrange(20, 100)
         return b'{"user_id":%d,"amount":%.2f,"note":"%b"}' % (self._dice.randrange(1, 5000), amount, note.encode())
+
+
+def batch_bounds(start_us: int, end_us: int) -> list[int]:
+    """Where batches meet: at whole hours, and at whole minutes of the hour of the day at which the history ends."""
+    cut_hour = (end_us - 1) // _HOUR_US % 24
+    bounds = [start_us]
+    while bounds[-1] < end_us:
+        last = bounds[-1]
+        step = _MINUTE_US if last // _HOUR_US % 24 == cut_hour else _HOUR_US
+        bounds.append(min(last // step * step + step, end_us))
+    return bounds
+
+
+def _compact(connection: Connection[Any], target: datetime) -> None:
+    compact_rollups(connection, target, round_seconds=600)
 
 
 def now_minute_us() -> int:

@@ -56,6 +56,7 @@ def test_a_service_does_what_its_openapi_document_says(site: Site, service: str,
     configuration.write_text(CONFIGURATION.format(examples=EXAMPLES, key=key, victim=public_id))
     run = subprocess.run(
         [sys.executable, "-m", "schemathesis.cli", "--config-file", str(configuration), "run", "--no-color",
+         "--exclude-path", "/api/v1/live/events",  # its answer does not end
          f"http://127.0.0.1:{site.ports[service]}/openapi.json"],
         cwd=tmp_path, capture_output=True, text=True, timeout=LATE_SECONDS, check=False,
     )  # fmt: skip

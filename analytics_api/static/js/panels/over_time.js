@@ -50,6 +50,7 @@ export class OverTime {
   #showsSeconds = false;
   #past = null;
   #latencies = null;
+  #pastLag = { at: [], lag: [] };
   #samples;
   #throughput;
   #latency = new Chart(byId("chart-latency"), { ...LATENCY, unit: "percentiles" });
@@ -77,6 +78,16 @@ export class OverTime {
   /** Lag is of all clients: a key of one client is not told. */
   showLag(isShown) {
     byId("chart-lag").hidden = !isShown;
+  }
+
+  /** What waited before the page was opened: {at, lag}. */
+  showPastLag(lag) {
+    this.#pastLag = lag;
+    this.showLive();
+  }
+
+  forgetLag() {
+    this.#pastLag = { at: [], lag: [] };
   }
 
   repaint() {
@@ -110,8 +121,9 @@ export class OverTime {
     if (this.#range.name === LIVE_RANGE && this.#showsSeconds !== known.at.length > 0) this.#makeThroughput();
     if (this.#showsSeconds) this.#throughput.show(this.#withMinutes(columns(THROUGHPUT_LIVE.lines), this.#pastRates()), from, now);
     this.#showLatency(columns(LATENCY.lines), from, now);
-    this.#lag.show(columns(LAG.lines), from, now);
-    this.#explain(from, now);
+    const waiting = this.#withPastLag(columns(LAG.lines), from);
+    this.#lag.show(waiting, from, now);
+    this.#explain(waiting[0][0] ?? Infinity, from, now);
   }
 
   /** By the second in the shortest range, by the API's buckets in the others. */
@@ -140,12 +152,20 @@ export class OverTime {
     return seconds.map((column, index) => [...(index === 0 ? middles : past[index].slice(0, whole)), ...column]);
   }
 
-  /** Lag is kept nowhere: this page knows what it heard. */
-  #explain(from, now) {
+  /** Before the first second that was heard, which the first step may begin before, what the API remembers. */
+  #withPastLag([at, lag], from) {
     const { since } = this.#samples;
+    const past = this.#pastLag;
+    const kept = [...past.at.keys()].filter((index) => past.at[index] >= from && past.at[index] < since);
+    const heard = at.map((moment) => Math.max(moment, since));
+    return [[...kept.map((index) => past.at[index]), ...heard], [...kept.map((index) => past.lag[index]), ...lag]];
+  }
+
+  /** The API remembers a day at most, and nothing from before it was started. */
+  #explain(since, from, now) {
     const isRecent = since > from + MINUTE && since < Infinity;
-    this.#lag.footnote(isRecent ? `Since this page was opened, ${hourMinute(new Date(since * 1000))}` : "");
+    this.#lag.footnote(isRecent ? `Since the API was started, a day at most: from ${hourMinute(new Date(since * 1000))}` : "");
     const isDot = now - since < this.#range.seconds * SEEN_SHARE;
-    this.#lag.explain(isDot && this.#range.name !== LIVE_RANGE ? "What waited before this page was opened is not kept" : "");
+    this.#lag.explain(isDot && this.#range.name !== LIVE_RANGE ? "What waited longer ago is not kept" : "");
   }
 }
