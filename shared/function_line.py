@@ -34,8 +34,14 @@ class FunctionLine:
         if not self._is_plain:
             return await self._function.call_async(self._client, keys, *args)
         try:
+            connection = self._connection
+            if (
+                connection is None or await connection.can_read()
+            ):  # nothing is due: it would be the end, or a stranger's
+                async with asyncio.timeout(self._timeout_seconds):
+                    connection = await self._connect()
             async with asyncio.timeout(self._timeout_seconds):
-                return await self._call(keys, args)
+                return await self._call(connection, keys, args)
         except ResponseError as error:
             if not is_missing(error):
                 raise
@@ -53,10 +59,7 @@ class FunctionLine:
         if connection is not None:
             await connection.disconnect(nowait=True)
 
-    async def _call(self, keys: list[str], args: tuple[bytes | str | int, ...]) -> Any:
-        connection = self._connection
-        if connection is None or await connection.can_read():  # nothing is due: it would be the end, or a stranger's
-            connection = await self._connect()
+    async def _call(self, connection: AbstractConnection, keys: list[str], args: tuple[bytes | str | int, ...]) -> Any:
         command = connection.pack_command("FCALL", self._function.name, len(keys), *keys, *args)
         await connection.send_packed_command(command, check_health=False)
         return await connection.read_response()
@@ -65,7 +68,6 @@ class FunctionLine:
         await self.close()
         pool = self._client.connection_pool
         # its own time-out on sending would be a task for each call; the one in `call` is over all
-        connection = pool.connection_class(**{**pool.connection_kwargs, "socket_timeout": None})
+        connection = self._connection = pool.connection_class(**{**pool.connection_kwargs, "socket_timeout": None})
         await connection.connect()  # type: ignore[no-untyped-call]
-        self._connection = connection
         return connection

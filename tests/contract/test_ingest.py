@@ -257,7 +257,8 @@ def test_a_full_backlog_is_503_for_all_but_calls_without_events(
         tmp_path_factory.mktemp("backlog"), gateway_database_url, redis_url, WEIR_BACKLOG_LIMIT_EVENTS="3",
         RATE_LIMIT_REQUESTS_PER_MINUTE="50",
     ) as gateway:  # fmt: skip
-        assert gateway.batch([new_event() for _ in range(3)]).status_code == 202
+        filling = gateway.batch([new_event() for _ in range(3)])
+        assert filling.status_code == 202, filling.text
         refused = gateway.ingest(new_event())
         assert refusal(refused) == (503, "backlog-full")
         assert refused.headers["ratelimit"].startswith('"key";r=49;')

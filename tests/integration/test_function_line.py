@@ -91,6 +91,7 @@ def test_no_reply_in_time_raises_and_the_late_one_is_nobodys(client: Any, url: s
 
 def test_what_the_function_refuses_is_raised_and_the_line_stays(client: Any, url: str) -> None:
     async def act(line: FunctionLine) -> Any:
+        await ask(line)
         with pytest.raises(redis.ResponseError):
             await line.call([], "weir")
         return await ask(line)

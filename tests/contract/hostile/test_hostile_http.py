@@ -60,7 +60,8 @@ def test_every_method_of_every_call_is_answered_in_the_same_form(site: Site, ser
         paths = connection.call("GET", "/openapi.json").json()["paths"]
         for path, operations in paths.items():
             documented = {method.upper() for method in operations}
-            for method in (method for method in methods if method not in documented):
+            taken = documented | {"HEAD"} if "GET" in documented else documented  # as GET, without the body
+            for method in (method for method in methods if method not in taken):
                 answer = connection.call(method, path.replace("{", "").replace("}", ""), [("X-API-Key", site.admin)])
                 assert answer.status == 405, (method, path)
                 assert set(answer.headers["allow"].split(", ")) == documented, (method, path)
