@@ -170,7 +170,7 @@ def test_the_chart_of_what_waits_shows_what_waited_before_the_page_was_opened(
     waited = highest_lag(weir)
     page.sign_in(weir.key).is_live().choose_range("1 h")
     told = page.page.locator("#chart-lag [role=img]")
-    expect(told).to_have_attribute("aria-label", re.compile(rf"highest {waited}\b"), timeout=PATIENCE_MS)
+    expect(told).to_have_attribute("aria-label", re.compile(rf"highest {waited:,}\b"), timeout=PATIENCE_MS)
     page.says("#chart-lag", "Since the API was started")
 
 
