@@ -1,6 +1,7 @@
-"""Parts are replaced one after the other while events flow; entries of an older release are stored by this one."""
+"""Parts are replaced, and the schema changed, while events flow; entries of an older release are stored by this one."""
 
 import itertools
+import shutil
 import threading
 from contextlib import ExitStack
 from dataclasses import replace
@@ -12,7 +13,10 @@ import pytest
 import redis
 
 from deploy.cli import run
+from deploy.migrations import migrate
+from deploy.migrations.runner import SCHEMA_FOLDER
 from shared.api_keys import Scope
+from shared.errors import Outage
 from stream_processor.maintenance import MaintenanceConfig
 from stream_processor.retention import DEFAULT_POLICY
 from tests.accepted_events import append
@@ -110,6 +114,51 @@ def test_every_part_is_replaced_under_load_and_nothing_is_lost_or_twice(
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("REDIS_URL", redis_url)
     assert run(["reconcile", "--json"]) == 0
+
+
+NEXT_VERSION = """
+ALTER TABLE events ADD COLUMN spare text;
+ALTER TABLE event_ids ADD COLUMN spare text;
+ALTER TABLE audit_logs ADD COLUMN spare text;
+ALTER TABLE failed_events ADD COLUMN spare text;
+ALTER TABLE rollup_events_minute ADD COLUMN spare bigint;
+ALTER TABLE api_keys ADD COLUMN spare text;
+"""
+
+
+def test_parts_of_this_version_go_on_beside_the_schema_of_the_next(
+    tmp_path: Path, database_url: str, redis_url: str
+) -> None:
+    schema = tmp_path / "schema"
+    shutil.copytree(SCHEMA_FOLDER, schema)
+    last = max(int(file.name[:4]) for file in schema.glob("*.sql"))
+    next_name = f"{last + 1:04}_next"
+    (schema / f"{next_name}.sql").write_text(NEXT_VERSION)
+    where = tmp_path, database_url, redis_url
+    with (
+        running_gateway(*where) as gateway,
+        running_processor(*where) as processor,
+        running_analytics(*where) as analytics,
+    ):
+        reader = analytics.make_key("acme", Scope.READ)
+        with Producer(gateway.key, [gateway]) as producer:
+            producer.goes_on()
+            assert eventually(lambda: migrated(database_url, schema), within_seconds=90) == [next_name]
+            producer.goes_on()
+            assert reads(analytics, reader)
+        with redis.Redis.from_url(redis_url) as client:
+            wait_until_drained(client, within_seconds=90)
+        replaced(processor)  # it did not halt
+    assert stored_ids(database_url) == sorted(producer.accepted)
+    assert rows(database_url, "SELECT * FROM failed_events") == []
+
+
+def migrated(database_url: str, schema: Path) -> list[str]:
+    """What was applied; nothing when a lock was not to be had in time, and the operator tries again."""
+    try:
+        return migrate(database_url, schema)
+    except Outage:
+        return []
 
 
 def test_entries_of_the_first_release_are_stored(database_url: str, redis_url: str) -> None:
