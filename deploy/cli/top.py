@@ -29,7 +29,8 @@ def top(
     """Show rates, streams, processors and failed events, anew each second until Ctrl-C.
 
     Asks Redis and PostgreSQL themselves, so it works while the analytics API is down; a server that is away is named,
-    and the rest is shown. With --json, a line a second. Example: `weir top --once --json`
+    and the rest is shown; with --once the exit code is then 1. With --json, a line a second.
+    Example: `weir top --once --json`
     """
     from deploy.connections import sync_redis
     from deploy.live.glance import Looker
@@ -41,7 +42,11 @@ def top(
         looker.look()
         if once:
             time.sleep(_INTERVAL_SECONDS)
-            return _print_once(looker.look(), as_json)
+            glance = looker.look()
+            _print_once(glance, as_json)
+            if glance.unavailable:
+                raise typer.Exit(1)
+            return None
         return _go_on(looker, as_json)
 
 

@@ -65,7 +65,7 @@ def test_top_shows_the_rest_when_a_server_is_away(
     with FaultProxy(database_url) as proxy:
         proxy.refuse()
         monkeypatch.setenv("DATABASE_URL", proxy.url)
-        assert run(["top", "--once", "--json"]) == 0
+        assert run(["top", "--once", "--json"]) == 1
     glance = json.loads(capsys.readouterr().out)
     assert (glance["unavailable"], glance["lag"], glance["failed"]) == (["postgresql"], 0, None)
 
