@@ -12,6 +12,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from shared.deadline import RepeatedTimeout
 from shared.redis_functions import RedisFunction, is_missing
 from shared.redis_nodes import has_nodes
 
@@ -24,6 +25,7 @@ class FunctionLine:
         self._function = function
         self._is_plain = not has_nodes(client)
         self._timeout_seconds: float | None = client.connection_pool.connection_kwargs.get("socket_timeout")
+        self._timeout = RepeatedTimeout(self._timeout_seconds)
         self._connection: AbstractConnection | None = None
 
     async def call(self, keys: list[str], *args: bytes | str | int) -> Any:
@@ -40,7 +42,7 @@ class FunctionLine:
             ):  # nothing is due: it would be the end, or a stranger's
                 async with asyncio.timeout(self._timeout_seconds):
                     connection = await self._connect()
-            async with asyncio.timeout(self._timeout_seconds):
+            with self._timeout:
                 return await self._call(connection, keys, args)
         except ResponseError as error:
             if not is_missing(error):
