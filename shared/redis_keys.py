@@ -98,8 +98,8 @@ class ShardKeys:
         return f"weir:{{{self.shard}}}:supervisor:{name}"
 
     def limit(self, key_id: str) -> str:
-        """List of the admission times of one API key, newest first."""
-        return f"weir:{{{self.shard}}}:limit:{key_id}"
+        """List of the admissions of one API key, newest first; see ``lua/sliding_window.lua``."""
+        return f"weir:{{{self.shard}}}:limit:runs:{key_id}"
 
 
 @lru_cache(maxsize=65_536)

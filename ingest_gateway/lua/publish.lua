@@ -30,13 +30,24 @@ local function count_header(n)
   return '\221' .. struct.pack('>I4', n) -- msgpack array 32
 end
 
-local function rotate_ids(ids, before, totals, now_us, ids_max, window_us)
-  local since = tonumber(redis.call('HGET', totals, 'ids_since') or 0)
-  if now_us - since >= window_us or redis.call('HLEN', ids) >= ids_max / 2 then
-    redis.call('UNLINK', before)
-    if redis.call('EXISTS', ids) == 1 then redis.call('RENAME', ids, before) end
-    redis.call('HSET', totals, 'ids_since', string.format('%.0f', now_us))
+-- Nothing stays for ever, should no call come again: each generation expires after two windows. As the next rotation is
+-- due one window after the last, that is at least one window for every id; so a lifetime is set when the hash is made and
+-- when it becomes the one before, not at every call. The second also ends one whose lifetime another hand took away.
+local function expire_ids(key, window_us)
+  redis.call('PEXPIRE', key, math.ceil(window_us / 500))
+end
+
+-- Returns whether the ids that are remembered next make a new hash.
+local function rotate_ids(ids, before, totals, since, now_us, ids_max, window_us)
+  local held = redis.call('HLEN', ids)
+  if now_us - since < window_us and held < ids_max / 2 then return held == 0 end
+  redis.call('UNLINK', before)
+  if held > 0 then
+    redis.call('RENAME', ids, before)
+    expire_ids(before, window_us)
   end
+  redis.call('HSET', totals, 'ids_since', string.format('%.0f', now_us))
+  return true
 end
 
 -- Bytes after the first of a msgpack value, by its first byte: of fixed size, or of the size that follows in n bytes.
@@ -72,13 +83,18 @@ end
 local CHUNK = 4000 -- of Lua's stack, which holds a call's arguments
 local function find_known(requests, ids, before)
   local all, known = {}, {}
-  for _, request in ipairs(requests) do
-    for _, id in ipairs(request[3]) do all[#all + 1] = id end
+  local size = 0
+  for i = 1, #requests do
+    local of_request = requests[i][3]
+    for k = 1, #of_request do
+      size = size + 1
+      all[size] = of_request[k]
+    end
   end
-  for from = 1, #all, CHUNK do
-    local to = math.min(from + CHUNK - 1, #all)
-    for _, key in ipairs({before, ids}) do
-      local values = redis.call('HMGET', key, unpack(all, from, to))
+  for from = 1, size, CHUNK do
+    local to = math.min(from + CHUNK - 1, size)
+    for generation = 1, 2 do
+      local values = redis.call('HMGET', generation == 1 and before or ids, unpack(all, from, to))
       for k = from, to do
         local value = values[k - from + 1]
         if value then known[all[k]] = value end
@@ -91,15 +107,15 @@ end
 -- Remembers new ids: fresh is a list of id, seq, crc, id, seq, crc, ...
 local function remember(ids, fresh, ms)
   local packed_ms = struct.pack('>I2I4', math.floor(ms / 4294967296), ms % 4294967296)
-  local pairs_of = {}
+  local pairs_of, size, pack, floor = {}, 0, struct.pack, math.floor
   for i = 1, #fresh, 3 do
     local seq = fresh[i + 1]
-    pairs_of[#pairs_of + 1] = fresh[i]
-    pairs_of[#pairs_of + 1] = packed_ms
-      .. struct.pack('>I2I4', math.floor(seq / 4294967296), seq % 4294967296) .. fresh[i + 2]
+    pairs_of[size + 1] = fresh[i]
+    pairs_of[size + 2] = packed_ms .. pack('>I2I4', floor(seq / 4294967296), seq % 4294967296) .. fresh[i + 2]
+    size = size + 2
   end
-  for from = 1, #pairs_of, CHUNK do
-    redis.call('HSET', ids, unpack(pairs_of, from, math.min(from + CHUNK - 1, #pairs_of)))
+  for from = 1, size, CHUNK do
+    redis.call('HSET', ids, unpack(pairs_of, from, math.min(from + CHUNK - 1, size)))
   end
 end
 
@@ -140,28 +156,33 @@ local function event_blob(requests, results, dropped, blocks)
   return table.concat(parts), #parts
 end
 
+local NONE = {} -- of most requests' duplicates; never written to
+
 local function publish(keys, argv)
   local backlog_limit, ids_max, ids_window_us, limit_window_us, audit_limit = unpack(cmsgpack.unpack(argv[1]))
   local requests = cmsgpack.unpack(argv[2])
   local time = redis.call('TIME')
   local now_us = time[1] * 1000000 + time[2]
-  local counts = redis.call('HMGET', keys[2], 'added', 'settled', 'last_ms', 'born_ms')
+  local counts = redis.call('HMGET', keys[2], 'added', 'settled', 'last_ms', 'born_ms', 'ids_since')
   local added = tonumber(counts[1] or 0)
   local backlog = added - tonumber(counts[2] or 0)
   local ms = math.max(math.floor(now_us / 1000), tonumber(counts[3] or 0))
   local results, windows, refused, dropped, fresh, own, repeats, accounts = {}, {}, {}, {}, {}, {}, {}, {}
   local total, seen, with_events = 0, 0, 0 -- kept events; events looked at; requests that bring any
-  local waiting = redis.call('HMGET', keys[4], 'added', 'settled')
+  local waiting = redis.call('HMGET', keys[4], 'added', 'settled', 'last_ms')
   if tonumber(waiting[1] or 0) - tonumber(waiting[2] or 0) >= audit_limit then
     for i = 1, #requests do results[i] = {UNRECORDED, 0, 0, added, 0, {}} end
     return cmsgpack.pack({ms, results})
   end
-  rotate_ids(keys[5], keys[6], keys[2], now_us, ids_max, ids_window_us)
+  local since = tonumber(counts[5] or 0)
+  local is_new = rotate_ids(keys[5], keys[6], keys[2], since, now_us, ids_max, ids_window_us)
   local known = find_known(requests, keys[5], keys[6])
+  local crcs, sub, size = argv[5], string.sub, 0 -- size of fresh
 
-  for i, request in ipairs(requests) do
+  for i = 1, #requests do
+    local request = requests[i]
     local place, limit, ids = request[1], request[2], request[3]
-    local outcome, remaining, reset_us, kept, duplicates = ACCEPTED, 0, 0, 0, {}
+    local outcome, remaining, reset_us, kept, duplicates = ACCEPTED, 0, 0, 0, NONE
     local n = #ids
     if n > 0 then with_events = with_events + 1 end
     if n > 0 and backlog + total >= backlog_limit then
@@ -185,7 +206,7 @@ local function publish(keys, argv)
       for k = 1, n do
         local id = ids[k]
         local crc_at = 4 * (seen + k) - 3
-        local crc = string.sub(argv[5], crc_at, crc_at + 3)
+        local crc = sub(crcs, crc_at, crc_at + 3)
         local first = known[id]
         local mine = own[id] -- where in fresh an earlier event of this call has the id
         if first or mine then
@@ -198,14 +219,15 @@ local function publish(keys, argv)
             duplicate = {k - 1, 0, fresh[mine + 1], fresh[mine + 2] == crc and 1 or 0}
             repeats[#repeats + 1] = duplicate -- its ms is known when the entry is there
           end
+          if duplicates == NONE then duplicates = {} end
           duplicates[#duplicates + 1] = duplicate
           dropped[i] = dropped[i] or {}
           dropped[i][k] = true
         else
           kept = kept + 1
-          local size = #fresh
           own[id] = size + 1
           fresh[size + 1], fresh[size + 2], fresh[size + 3] = id, added + total + kept, crc
+          size = size + 3
         end
       end
       if kept > 0 then accounts[request[8]] = (accounts[request[8]] or 0) + kept end
@@ -219,14 +241,15 @@ local function publish(keys, argv)
   if total > 0 then
     local blob, blocks = argv[4], with_events
     if total < seen then blob, blocks = event_blob(requests, results, dropped, argv[4]) end
-    ms = append(keys[1], keys[2], now_us, total, count_header(blocks) .. blob)
+    ms = append(keys[1], keys[2], now_us, total, count_header(blocks) .. blob, {counts[1], counts[3]})
     remember(keys[5], fresh, ms)
-    redis.call('PEXPIRE', keys[5], math.ceil(ids_window_us / 500)) -- twice the window: nothing stays for ever
+    if is_new then expire_ids(keys[5], ids_window_us) end
     -- Younger than an event means that Redis lost its data after it was accepted: see entry_state.
     if not counts[4] then redis.call('HSET', keys[2], 'born_ms', string.format('%.0f', math.floor(now_us / 1000))) end
     for account, n in pairs(accounts) do redis.call('HINCRBY', keys[7], account, n) end
     for _, duplicate in ipairs(repeats) do duplicate[2] = ms end
   end
-  append(keys[3], keys[4], now_us, #requests, count_header(#requests) .. audit_blob(requests, refused, argv[3]))
+  local records = count_header(#requests) .. audit_blob(requests, refused, argv[3])
+  append(keys[3], keys[4], now_us, #requests, records, {waiting[1], waiting[3]})
   return cmsgpack.pack({ms, results})
 end

@@ -1,13 +1,15 @@
--- append(stream, totals, now_us, n, blob): adds one entry that holds n events (or audit records, or failed events).
+-- append(stream, totals, now_us, n, blob, before): adds one entry that holds n events (or audit records, or failed events).
+-- before: the totals' {added, last_ms} as HMGET gives them, from a caller that has read them already.
 --
 -- The entry id is chosen here: <ms>-<added>, where added counts the events ever appended to this stream. So
 --   * the event at place k (1..n) of an entry has an id of its own, <ms>-<added - n + k>, that no other event has;
 --   * last-generated-id, last-delivered-id and the settled total give the stream's length, lag and pending in EVENTS,
 --     without reading an entry, however many events an entry holds.
 -- Returns ms, added. Raises only what Redis raises.
-local function append(stream, totals, now_us, n, blob)
-  local ms = math.max(math.floor(now_us / 1000), tonumber(redis.call('HGET', totals, 'last_ms') or 0))
-  local added = tonumber(redis.call('HGET', totals, 'added') or 0) + n
+local function append(stream, totals, now_us, n, blob, before)
+  before = before or redis.call('HMGET', totals, 'added', 'last_ms')
+  local ms = math.max(math.floor(now_us / 1000), tonumber(before[2] or 0))
+  local added = tonumber(before[1] or 0) + n
   local id = string.format('%.0f-%.0f', ms, added)
   local reply = redis.pcall('XADD', stream, id, 'n', n, 'e', blob)
   if type(reply) == 'table' and reply.err then

@@ -105,6 +105,24 @@ def test_the_filter_forgets_after_two_windows(url: str, client: redis.Redis) -> 
     publishing(url, act)
 
 
+def test_every_generation_of_the_filter_expires_should_no_call_come_again(url: str, client: redis.Redis) -> None:
+    def lifetimes() -> list[int]:
+        return [client.pttl(key) for key in (KEYS.ids, KEYS.ids_before)]
+
+    async def act(publisher: Publisher) -> None:
+        await publisher.publish(request(event("a")))
+        client.pexpire(KEYS.ids, 1_000_000)
+        await publisher.publish(request(event("b")))
+        current, none = lifetimes()
+        assert (0 < current <= 1_000_000, none) == (True, -2), "its time runs from when it was made"
+        client.persist(KEYS.ids)
+        client.hset(KEYS.events.totals, "ids_since", 0)  # as if the window had passed
+        await publisher.publish(request(event("c")))
+        assert all(1_000_000 < one <= 1_200_000 for one in lifetimes()), "whatever another hand did to it"
+
+    publishing(url, act)
+
+
 SIZES = (0, 1, 32, 33, 127, 128, 129, 255, 256, 2**15, 2**15 + 1, 2**16, 2**31, 2**31 + 1, 2**32, 2**51, 2**62)
 SHAPES = {
     "event_id": st.one_of(st.text(min_size=1, max_size=6), st.integers(30, 128).map("é".__mul__)),
