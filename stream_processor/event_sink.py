@@ -9,7 +9,7 @@ from shared.errors import DataError
 from shared.sql_files import load_sql
 from shared.stream_entry import Block, EventFrame, decode_blocks
 from stream_processor import copy_binary as binary
-from stream_processor.binary_array import int4_array, register_arrays, text_array, timestamptz_array
+from stream_processor.binary_array import int4_array, text_array, timestamptz_array
 from stream_processor.crash_points import CrashPoint, reach
 from stream_processor.enrich import Enricher
 from stream_processor.entries import Failure, Failures, Prepared, StreamEntry
@@ -49,7 +49,6 @@ class EventSink:
     def write(
         self, connection: Connection[Any], prepared: Prepared, fresh: frozenset[str], *, isolate: bool
     ) -> Failures:
-        register_arrays(connection)
         rows: EventRows = prepared.rows
         additions, failures = RollupAdditions(), Failures()
         if not prepared.whole or len(fresh) < len(prepared.entries):
@@ -72,7 +71,6 @@ class EventSink:
 
         What it adds to the rollups, but for a failure, is added to ``additions``.
         """
-        register_arrays(connection)
         prepared, failures = Prepared([entry], EventRows()), Failures()
         self._add(prepared, entry, block)
         self._write_isolating(connection, prepared.rows, additions, failures)
@@ -137,9 +135,8 @@ def count_failed(additions: RollupAdditions, failures: Sequence[Failure]) -> Non
 def _insert_ids(connection: Connection[Any], rows: EventRows) -> list[int]:
     """Insert the ids of rows without repeats; the places of those that were there before."""
     order = rows.key_order()
-    values = [rows.key_values[place] for place in order]
-    keys = text_array([value[0] for value in values]), text_array([value[1] for value in values])
-    columns = (*keys, timestamptz_array([value[2] for value in values]), int4_array([value[3] for value in values]))
+    clients, event_ids, times, crcs = zip(*map(rows.key_values.__getitem__, order), strict=True)
+    columns = text_array(clients), text_array(event_ids), timestamptz_array(times), int4_array(crcs)
     cursor = connection.execute(load_sql("stream_processor", "insert_ids"), columns)
     if cursor.rowcount == len(order):
         return []  # as nearly always: what was returned is not even looked at

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stream_processor import copy_binary as binary
-from stream_processor.binary_array import int4_array, register_arrays, text_array, timestamptz_array
+from stream_processor.binary_array import int4_array, text_array, timestamptz_array
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 COLUMNS = "t text, n text, j jsonb, at timestamptz, i2 smallint, i4 int, i8 bigint"
@@ -62,14 +62,13 @@ def test_copied_rows_come_back_equal(database_url: str, sent: list[tuple[Any, ..
 @few
 def test_arrays_come_back_equal(database_url: str, sent: list[tuple[str, datetime, int]]) -> None:
     with psycopg.connect(database_url) as connection:
-        register_arrays(connection)
         connection.execute("SET TIME ZONE 'UTC'")
         (found,) = connection.execute(
             "SELECT %b::text[], %b::timestamptz[], %b::int4[]",
             (
                 text_array([binary.text(text) for text, _, _ in sent]),
-                timestamptz_array([binary.timestamptz(microseconds(at)) for _, at, _ in sent]),
-                int4_array([binary.int4(crc) for _, _, crc in sent]),
+                timestamptz_array(microseconds(at) for _, at, _ in sent),
+                int4_array(crc for _, _, crc in sent),
             ),
         ).fetchall()
     assert found == ([text for text, _, _ in sent], [at for _, at, _ in sent], [binary.signed(crc) for *_, crc in sent])
