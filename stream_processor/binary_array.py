@@ -3,7 +3,7 @@
 Any connection takes them that is made after this module was imported.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from struct import Struct
 from typing import Any, Final
@@ -105,8 +105,12 @@ def int2_array(values: Iterable[int]) -> Int2Array:
 
 def int4_array(values: Iterable[int]) -> Int4Array:
     """From 32-bit integers; unsigned ones wrap around, as those of CRC-32."""
-    encoded = [_int4(4, value & 0xFFFF_FFFF) for value in values]
-    return Int4Array(array("int4", encoded, len(encoded)))
+    return encoded_int4_array([_int4(4, value & 0xFFFF_FFFF) for value in values])
+
+
+def encoded_int4_array(values: Collection[bytes]) -> Int4Array:
+    """From values encoded by ``copy_binary.int4``."""
+    return Int4Array(array("int4", values, len(values)))
 
 
 def int8_array(values: Iterable[int]) -> Int8Array:

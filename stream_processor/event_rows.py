@@ -14,6 +14,7 @@ from stream_processor.enrich import Enricher, block_context, context_json, event
 
 COLUMNS = "client_id, event_id, event_type, occurred_at, received_at, payload, context"
 _COLUMN_COUNT = binary.column_count(7)
+_crc = Struct(">iI").pack
 _times_and_payload_head = Struct(">iqiqib").pack
 """occurred_at, received_at, and what stands before a payload's text: one call in place of three."""
 MINUTE_US = 60_000_000
@@ -28,8 +29,8 @@ class EventRows:
     """Entry id, block, event."""
     rows: list[bytes] = field(default_factory=list)
     keys: list[tuple[str, str]] = field(default_factory=list)
-    key_values: list[tuple[bytes, bytes, int, int]] = field(default_factory=list)
-    """client_id and event_id, encoded, microseconds of occurred_at, and the payload's CRC."""
+    key_values: list[tuple[bytes, bytes, int, bytes]] = field(default_factory=list)
+    """client_id and event_id, encoded, microseconds of occurred_at, and the payload's CRC, encoded."""
     days: set[int] = field(default_factory=set)
     """Days of occurred_at, counted from 1970, whose partitions are needed."""
     replayed: bool = False
@@ -90,7 +91,7 @@ def add_block(rows: EventRows, entry_id: str, block: Block, enrichers: Sequence[
         add_row(join((head, event_id, repeated_text(frame.event_type), times, payload, tail)))
         add_event((entry_id, block, frame))
         add_key((client_id, name))
-        add_values((client, event_id, occurred_us, frame.payload_crc))
+        add_values((client, event_id, occurred_us, _crc(4, frame.payload_crc)))
 
 
 def _day(block: Block, frame: EventFrame) -> int:
