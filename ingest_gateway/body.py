@@ -4,31 +4,30 @@ import asyncio
 import zlib
 from typing import Final
 
-from shared.answers import Message, Receive
+from shared.answers import WHOLE_BODY, Message, Receive, Scope
 from shared.problems import Problem
-from shared.request_facts import RequestFacts
+from shared.request_facts import declared_length
 
 _GZIP_WINDOW: Final = 31  # zlib's wbits for a gzip header and trailer
 
 
-async def read_body(
-    facts: RequestFacts, whole: bytes | None, receive: Receive, max_bytes: int, timeout_seconds: float
-) -> bytes:
-    """The body, at most ``max_bytes`` long after decompression. ``whole`` is all that is to be read, if it has come.
+async def read_body(encoding: bytes, scope: Scope, receive: Receive, max_bytes: int, timeout_seconds: float) -> bytes:
+    """The body, at most ``max_bytes`` long after decompression. ``encoding`` is its Content-Encoding.
 
     Raises Problem: too-large, body-timeout, unsupported-media-type, bad-request (a broken gzip stream, a client gone).
     """
-    if facts.content_encoding not in (b"", b"identity", b"gzip"):
+    if encoding not in (b"", b"identity", b"gzip"):
         raise Problem("unsupported-media-type", "Content-Encoding must be gzip or absent")
-    if facts.content_length is not None and facts.content_length > max_bytes:
+    if (declared_length(scope) or 0) > max_bytes:
         raise _too_large(max_bytes)
-    if whole is not None and facts.content_encoding != b"gzip":
+    whole: bytes | None = scope.get(WHOLE_BODY)
+    if whole is not None and encoding != b"gzip":
         if len(whole) > max_bytes:
             raise _too_large(max_bytes)
         return whole
     try:
         async with asyncio.timeout(timeout_seconds):
-            chunks = await _read_chunks(receive, max_bytes, gzip=facts.content_encoding == b"gzip")
+            chunks = await _read_chunks(receive, max_bytes, gzip=encoding == b"gzip")
     except TimeoutError:
         detail = f"the body did not arrive within {timeout_seconds:g} s; nothing was accepted"
         raise Problem("body-timeout", detail, headers=[("Connection", "close")]) from None

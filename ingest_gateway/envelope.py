@@ -4,7 +4,6 @@ The common case, all events good, costs two C decodes of the body and a short lo
 250 bytes). Only when something is wrong does ``envelope_faults`` look at one event after another to say what.
 """
 
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 from zlib import crc32
@@ -46,14 +45,13 @@ class _Batch(msgspec.Struct, forbid_unknown_fields=True):
     events: list[EventEnvelope]
 
 
-@dataclass(slots=True)
-class DecodedEvents:
+class DecodedEvents(msgspec.Struct):
     """The good events of a request, and the faults of the others by their place."""
 
-    frames: list[Frame] = field(default_factory=list)
+    frames: list[Frame] = []
     total: int = 0
-    faults: dict[int, list[FieldError]] = field(default_factory=dict)
-    event_ids: list[str | None] = field(default_factory=list)
+    faults: dict[int, list[FieldError]] = {}
+    event_ids: list[str | None] = []
     """The id of each event in order, good or bad; None where a bad one has none that can be read."""
     malformed: Problem | None = None
     """The 400 of the first that is not JSON; only a line can be that while others are good."""

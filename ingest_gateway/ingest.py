@@ -24,7 +24,6 @@ from ingest_gateway.publisher import ACCEPTED, BACKLOG_FULL, FULL_RETRY_SECONDS,
 from ingest_gateway.slots import Slots
 from ingest_gateway.storage_wait import StorageWait
 from shared.answers import (
-    WHOLE_BODY,
     Answer,
     Headers,
     Receive,
@@ -76,7 +75,7 @@ class IngestEndpoint:
         call = IngestCall(scope["path"], read_facts(scope), time.perf_counter())
         self._metrics.active += 1
         try:
-            status, body = await self._serve(call, scope.get(WHOLE_BODY), receive)
+            status, body = await self._serve(call, scope, receive)
             headers: Headers = [
                 (b"content-type", b"application/json"),
                 (b"content-length", b"%d" % len(body)),
@@ -163,7 +162,7 @@ class IngestEndpoint:
         limit, result = limit_of(api_key, self._config), published.result
         return rate_limit_lines(limit, self._config.window_seconds, result.remaining, result.reset_us)
 
-    async def _serve(self, call: IngestCall, whole: bytes | None, receive: Receive) -> tuple[int, bytes]:
+    async def _serve(self, call: IngestCall, scope: Scope, receive: Receive) -> tuple[int, bytes]:
         facts = call.facts
         self._take_slot(call)
         api_key = call.api_key = await self._key_ring.authenticate(facts.token)
@@ -175,7 +174,9 @@ class IngestEndpoint:
         if facts.content_type not in _JSON and (call.route == SINGLE or facts.content_type not in _LINES):
             takes = "application/json" + ("" if call.route == SINGLE else " or application/x-ndjson")
             raise Problem("unsupported-media-type", f"Content-Type must be {takes}")
-        body = await read_body(facts, whole, receive, self._config.max_body_bytes, self._config.body_timeout_seconds)
+        body = await read_body(
+            facts.content_encoding, scope, receive, self._config.max_body_bytes, self._config.body_timeout_seconds
+        )
         call.body_bytes = len(body)
         return await self._accept(call, api_key, body)
 

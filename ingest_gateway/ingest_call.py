@@ -1,6 +1,6 @@
 """One ingest request on its way, and what it brings to the publisher."""
 
-from dataclasses import dataclass, field
+import msgspec
 
 from ingest_gateway.config import GatewayConfig
 from ingest_gateway.envelope import DecodedEvents
@@ -14,8 +14,7 @@ from shared.request_facts import RequestFacts
 from shared.stream_entry import encode_events, encode_head
 
 
-@dataclass(slots=True)
-class IngestCall:
+class IngestCall(msgspec.Struct):
     """What is known of a request, and what it holds."""
 
     route: str
@@ -24,7 +23,7 @@ class IngestCall:
     """As ``time.perf_counter`` tells it."""
     body_bytes: int = 0
     api_key: ApiKey | None = None
-    headers: Headers = field(default_factory=list)
+    headers: Headers = []
     """Of its answer, beside those that every answer has."""
     has_slot: bool = False
     slot_of: str | None = None

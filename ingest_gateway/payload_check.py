@@ -30,8 +30,11 @@ _DIGITS_TO_ZERO: Final = bytes.maketrans(b"123456789", b"000000000")
 
 
 def look_closer(body: bytes) -> bool:
-    """Whether anything in a whole body asks for a closer look at its payloads: three fast searches."""
-    return b"\\u0000" in body or b"e-" in body or b"E-" in body
+    """Whether anything in a whole body asks for a closer look at its payloads: a few fast searches.
+
+    For one byte first, which is many times faster than for two, and mostly is not there.
+    """
+    return (b"\\" in body and b"\\u0000" in body) or (b"-" in body and (b"e-" in body or b"E-" in body))
 
 
 def payload_fault(payload: bytes, value: object, *, closer: bool) -> str | None:

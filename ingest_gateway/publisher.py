@@ -8,7 +8,6 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 from logging import ERROR, WARNING
 from typing import Final
@@ -49,8 +48,7 @@ BACKLOG_FULL: Final = 2
 UNRECORDED: Final = 3
 
 
-@dataclass(slots=True)
-class PublishRequest:
+class PublishRequest(msgspec.Struct, gc=False):
     """What one HTTP request brings to the publisher."""
 
     key_id: str | None
@@ -60,7 +58,7 @@ class PublishRequest:
     status: int
     """Of the answer, should the function refuse nothing; it goes into the audit record."""
     error: str = ""
-    ids: list[str] = field(default_factory=list)
+    ids: list[str] = []
     """``client NUL event_id`` of each event."""
     block_head: bytes = b""
     block_events: bytes = b""
@@ -95,8 +93,7 @@ class _Reply(msgspec.Struct, array_like=True, frozen=True):
     results: list[PublishResult]
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
+class Published(msgspec.Struct, frozen=True, gc=False):
     """A request's result, and the id of the stream entry that holds the call's events: ``ms-entry_seq``."""
 
     result: PublishResult
@@ -108,8 +105,7 @@ Done = Callable[[Published | Problem], None]
 """Told once what became of a request. It may not wait, and should not raise."""
 
 
-@dataclass(slots=True)
-class _Waiting:
+class _Waiting(msgspec.Struct):
     request: PublishRequest
     done: Done
 

@@ -4,10 +4,11 @@ import random
 import re
 import time
 from collections.abc import Iterable, MutableMapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, unquote
+
+import msgspec
 
 from shared.masking import MASK, mask_secrets
 from shared.redis_keys import shard_of
@@ -20,36 +21,52 @@ KEY_SUBPROTOCOL: Final = "weir.key."
 _SANE_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:/+=-]{1,128}")
 _MAX_TEXT: Final = 512
 _MOST_BYTES: Final = 2**53
+_HEAD: Final = "weir.head"
+"""Where a scope keeps what was read of it: a connection that sends the same head again has the same scope."""
 _SECRET_PARAMETERS: Final = (
     "key", "token", "secret", "password", "passwd", "pwd", "auth", "signature", "credential", "session", "cookie",
     "jwt",
 )  # fmt: skip
 
 
-@dataclass(slots=True)
-class RequestFacts:
+class RequestFacts(msgspec.Struct, gc=False):
     """The facts of one request, as audit and problem documents need them."""
 
     at_us: int
+    request_id: str
     method: str
     path: str
     query: str
     address: str
     user_agent: str
-    request_id: str
     token: str | None
     content_type: bytes
     content_encoding: bytes
-    content_length: int | None
     prefer: str
+    names_itself: bool
+    """Whether the request id is the caller's own."""
 
 
 def read_facts(scope: Scope) -> RequestFacts:
-    """Read them in one pass over the headers. Never raises; what cannot be read is left out."""
+    """Read them in one pass over the headers, or, of a scope that was read before, tell them anew: time and id differ.
+
+    Never raises; what cannot be read is left out.
+    """
+    head: RequestFacts | None = scope.get(_HEAD)
+    if head is None:
+        head = scope[_HEAD] = _read_head(scope)
+        return head
+    return RequestFacts(
+        time.time_ns() // 1000, head.request_id if head.names_itself else new_request_id(),
+        head.method, head.path, head.query, head.address, head.user_agent, head.token, head.content_type,
+        head.content_encoding, head.prefer, head.names_itself,
+    )  # fmt: skip
+
+
+def _read_head(scope: Scope) -> RequestFacts:
     token: str | None = None
     content_type = content_encoding = b""
     request_id = user_agent = prefer = ""
-    content_length: int | None = None
     for name, value in scope["headers"]:
         if name == b"authorization":
             scheme, _, credentials = value.partition(b" ")
@@ -59,9 +76,6 @@ def read_facts(scope: Scope) -> RequestFacts:
             token = token or value.strip().decode("latin-1")
         elif name == b"content-type":
             content_type = value.partition(b";")[0].strip().lower()
-        elif name == b"content-length":
-            # far beyond any limit, it is a number the audit's bigint holds
-            content_length = min(int(value.lstrip(b"0")[:17] or b"0"), _MOST_BYTES) if value.isdigit() else None
         elif name == b"user-agent":
             user_agent = _common_text(value[:_MAX_TEXT])
         elif name == b"content-encoding":
@@ -73,18 +87,26 @@ def read_facts(scope: Scope) -> RequestFacts:
     client = scope.get("client")
     return RequestFacts(
         at_us=time.time_ns() // 1000,
+        request_id=request_id or new_request_id(),
         method=str(scope.get("method", ""))[:16],
         path=_common_path((scope.get("raw_path") or quote(scope["path"]).encode())[:_MAX_TEXT]),
         query=mask_query(scope.get("query_string", b"")),
         address=client[0] if client else "",
         user_agent=user_agent,
-        request_id=request_id or new_request_id(),
         token=token,
         content_type=content_type,
         content_encoding=content_encoding,
-        content_length=content_length,
         prefer=prefer,
+        names_itself=request_id != "",
     )
+
+
+def declared_length(scope: Scope) -> int | None:
+    """The Content-Length that a request declares, if it does."""
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit():
+            return min(int(value.lstrip(b"0")[:17] or b"0"), _MOST_BYTES)  # far beyond any limit, and still a number
+    return None
 
 
 def new_request_id() -> str:

@@ -6,14 +6,14 @@ import asyncio
 import math
 import time
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 
 import msgspec
 
 from deploy.load.gateway_address import GatewayAddress
 from deploy.load.http_connection import ExchangeCutError, HttpConnection
+from deploy.load.interruptible_sleep import InterruptibleSleep
 from deploy.load.load_request import LoadRequest
 from deploy.load.pacing import Pace
 from deploy.load.tally import Tally
@@ -27,8 +27,7 @@ _STOP_SECONDS = 5.0
 _HOPELESS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED)
 
 
-@dataclass(frozen=True, slots=True)
-class _Trial:
+class _Trial(msgspec.Struct, frozen=True, gc=False):
     """How one exchange of a request ended."""
 
     verdict: Verdict
@@ -42,7 +41,7 @@ class _Problem(msgspec.Struct):
     type: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sender:
     """Sends `requests`, each until it is kept or refused, with the same ids however often.
 
@@ -55,6 +54,10 @@ class Sender:
     pace: Pace
     tally: Tally
     stop: asyncio.Event
+    sleep: InterruptibleSleep = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.sleep = InterruptibleSleep(self.stop)
 
     async def send(self, requests: Iterator[LoadRequest]) -> None:
         """Returns when all are settled, the pace says it is over, or `stop` is set and what was on its way is answered.
@@ -68,9 +71,10 @@ class Sender:
         try:
             async with asyncio.TaskGroup() as tasks:
                 workers = [tasks.create_task(self._work(connection, requests)) for connection in connections]
-                watch = tasks.create_task(self._cancel_late(workers))
+                watches = [tasks.create_task(self._cancel_late(workers)), tasks.create_task(self.sleep.watch())]
                 await asyncio.wait(workers)
-                watch.cancel()
+                for watch in watches:
+                    watch.cancel()
         except* RefusedRequest as refusals:
             raise refusals.exceptions[0] from None
         finally:
@@ -89,7 +93,7 @@ class Sender:
                     return
                 due = self.pace.due_seconds(request.first)
                 began = time.perf_counter() if due is None else self.tally.began + due
-                if due is None or not await self._stopped_within(began - time.perf_counter()):
+                if due is None or not await self.sleep.stopped_within(began - time.perf_counter()):
                     await self._settle_or_leave(connection, request, began)
         finally:
             connection.close()
@@ -116,7 +120,7 @@ class Sender:
             else:
                 failures, give_up = 0, math.inf
             pause = pause_seconds(failures) if failures else retry_after_seconds(trial.retry_after)
-            if time.perf_counter() > give_up or await self._stopped_within(pause):
+            if time.perf_counter() > give_up or await self.sleep.stopped_within(pause):
                 return False
             began = time.perf_counter()
         self.tally.keep(request, trial.body, cut_before=cut_before)
@@ -148,10 +152,3 @@ class Sender:
         if trial.status in _HOPELESS:
             told = f"{self.address.url} answered {told}"
             raise RefusedRequest(trial.status, problem.type.rpartition("/")[2], told)
-
-    async def _stopped_within(self, seconds: float) -> bool:
-        """Waits so long, or less when the run is stopped; whether it is."""
-        if seconds > 0:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self.stop.wait(), seconds)
-        return self.stop.is_set()

@@ -6,17 +6,21 @@ is refused here never became a request, so nothing is audited. Costs one timer a
 
 Small requests are the dear ones, so what uvicorn does in steps is done in one. An application starts when all that came
 with a packet is parsed; has the whole body come, it is in ``scope[WHOLE_BODY]`` and not waited for, and an application
-that can may ``begin`` to serve it at once, without a task. An answer of known length is one write (``whole_answer``).
+that can may ``begin`` to serve it at once, without a task. A head like the connection's last is not parsed again
+(``repeated_head``). An answer of known length is one write (``whole_answer``). The time to keep an idle connection is
+one timer that looks again when it fires, not one an answer.
 """
 
 import asyncio
 import secrets
+from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from deploy.services.head_checks import handshake_fault, head_fault
+from deploy.services.repeated_head import RepeatedHead, repeated_head
 from deploy.services.whole_answer import WholeAnswer, answering_whole
 from shared.answers import WHOLE_BODY, Answer, Begin, Scope, problem_messages
 from shared.problems import Problem
@@ -24,8 +28,20 @@ from shared.problems import Problem
 MAX_HEAD_BYTES: Final = 64 * 1024
 MOST_WRAPPING: Final = 16
 """Bytes on the wire for a byte of body, beyond MAX_HEAD_BYTES: chunk extensions and trailers, which nobody reads."""
+_HEADS_IN_VAIN: Final = 8
+"""So many heads of a connection are kept without one that comes again, and then no more."""
 _SPARE_SECONDS: Final = 1.0
 """Beyond both deadlines, so that the application's own 408 comes first."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Again:
+    """What serves a request whose head is that of an earlier one: the earlier one's scope, cycle and answer."""
+
+    head: RepeatedHead
+    scope: Scope
+    cycle: RequestResponseCycle
+    answer: WholeAnswer
 
 
 class TimelyProtocol(HttpToolsProtocol):
@@ -50,12 +66,18 @@ class TimelyProtocol(HttpToolsProtocol):
         self._parses = False
         self._was_closing = False
         self._begun: tuple[RequestResponseCycle, ASGI3Application] | None = None  # to start when all is parsed
+        self._again: _Again | None = None
+        self._heads_left = _HEADS_IN_VAIN
+        self._idle_since: float | None = None  # None: not idle
+        self._packet = b""
         self._check = self.loop.call_later(self.request_seconds, self._check_deadline)
         if len(self.connections) > self.max_connections:
             self._refuse(Problem("unavailable", f"{self.max_connections} connections are open here", retry_after=1))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._check.cancel()
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
         super().connection_lost(exc)
 
     def handle_websocket_upgrade(self) -> None:
@@ -67,17 +89,19 @@ class TimelyProtocol(HttpToolsProtocol):
         super().handle_websocket_upgrade()
 
     def data_received(self, data: bytes) -> None:
-        if self._is_deaf:
+        if self._is_deaf or (self._again is not None and self._begin_again(self._again, data)):
             return
         if self._head_complete:
             self._wire_bytes += len(data)
         else:
             self._head_bytes += len(data)
+        self._packet = data
         self._parses = True
         super().data_received(data)
         self._parses = False
         if self._begun is not None:
             self._start(*self._begun)
+        self._packet = b""
         if self._head_bytes:
             self._await_the_rest()
 
@@ -119,11 +143,72 @@ class TimelyProtocol(HttpToolsProtocol):
         self._begun = None
         if not cycle.more_body:
             scope: Scope = cycle.scope  # type: ignore[assignment]  # wider: WHOLE_BODY is an extension of ours
-            body = scope[WHOLE_BODY] = bytes(cycle.body)
+            body = bytes(cycle.body)
+            answer = WholeAnswer(cycle)
             # who does not take his answers waits for a task that waits for him
-            if not self.flow.write_paused and self.begin(scope, body, WholeAnswer(cycle)):
+            if not self.flow.write_paused and self.begin(scope, body, answer):
+                cycle.body = bytearray()
+                self._remember(scope, body, cycle, answer)
                 return
+            scope[WHOLE_BODY] = body
         self._start_asgi_task(cycle, app)
+
+    def _remember(self, scope: Scope, body: bytes, cycle: RequestResponseCycle, answer: WholeAnswer) -> None:
+        """Keep the head of what was begun, unless the last ones were kept in vain."""
+        if self._heads_left == 0 or not cycle.keep_alive:
+            return
+        self._heads_left -= 1
+        head = repeated_head(self._packet, scope, body)
+        if head is not None:
+            self._again = _Again(head, scope, cycle, answer)
+
+    def _begin_again(self, again: _Again, packet: bytes) -> bool:
+        """Begin to serve a packet that is one request with the head of an earlier one; False if it is not begun."""
+        if self._head_bytes or self._head_complete or not self.cycle.response_complete or self.pipeline:
+            return False
+        body = again.head.body_of(packet)
+        if body is None or self.flow.write_paused or self.transport.is_closing():
+            return False
+        cycle = again.cycle
+        before, self.cycle = self.cycle, cycle
+        cycle.response_started = cycle.response_complete = False
+        cycle.default_headers = self.server_state.default_headers  # it has the date
+        self._idle_since = None
+        if self.begin(again.scope, body, again.answer):
+            self._heads_left = _HEADS_IN_VAIN
+            return True
+        cycle.response_started = cycle.response_complete = True
+        self.cycle = before
+        return False
+
+    def on_response_complete(self) -> None:
+        """uvicorn's, but for the timer of an idle connection, which is set once and looks again."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        self._idle_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def _unset_keepalive_if_required(self) -> None:
+        self._idle_since = None
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close the connection if it was idle for so long; else look again when it may have been, or once it is."""
+        self.timeout_keep_alive_task = None
+        if self._idle_since is None:
+            return
+        due = self._idle_since + self.timeout_keep_alive
+        if self.loop.time() < due:
+            self.timeout_keep_alive_task = self.loop.call_at(due, self.timeout_keep_alive_handler)
+        else:
+            super().timeout_keep_alive_handler()
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(self._refused_head or Problem("bad-request", "this is not valid HTTP/1.1"))

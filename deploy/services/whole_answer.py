@@ -5,7 +5,7 @@ from typing import Any
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-from shared.answers import Message
+from shared.answers import Headers, Message
 
 
 def answering_whole(cycle: RequestResponseCycle, app: ASGI3Application) -> ASGI3Application:
@@ -33,8 +33,8 @@ class WholeAnswer:
         cycle = self._cycle
         if cycle.disconnected:
             return
-        ours = b"".join([b"%b: %b\r\n" % field for field in cycle.default_headers])
         closes = b"" if cycle.keep_alive else b"connection: close\r\n"
+        ours = _common_lines(cycle.default_headers)
         _complete(cycle, b"%b%b%b%b\r\n%b" % (STATUS_LINE[status], ours, fields, closes, body))
 
     async def send(self, message: Message) -> None:
@@ -55,6 +55,23 @@ class WholeAnswer:
             return
         await cycle.send(head)  # type: ignore[arg-type]
         await cycle.send(message)  # type: ignore[arg-type]
+
+
+class _CommonLines:
+    """The fields that every answer has, as lines. uvicorn makes the list anew once a second, for it holds the date."""
+
+    def __init__(self) -> None:
+        self._headers: Headers | None = None
+        self._lines = b""
+
+    def __call__(self, headers: Headers) -> bytes:
+        if headers is not self._headers:
+            self._headers = headers
+            self._lines = b"".join([b"%b: %b\r\n" % field for field in headers])
+        return self._lines
+
+
+_common_lines = _CommonLines()
 
 
 def _content_length(message: Message) -> int | None:

@@ -252,7 +252,7 @@ def test_waiting_is_202_while_nothing_stores_and_200_once_it_is_stored(
 def test_a_full_backlog_is_503_for_all_but_calls_without_events(
     redis_server: RunningServer, gateway_database_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    redis_url = redis_database(redis_server.url, 2)
+    redis_url = redis_database(redis_server.url, 4)
     with running_gateway(
         tmp_path_factory.mktemp("backlog"), gateway_database_url, redis_url, WEIR_BACKLOG_LIMIT_EVENTS="3",
         RATE_LIMIT_REQUESTS_PER_MINUTE="50",

@@ -1,7 +1,7 @@
 """Our ways beside uvicorn's: a request is seen whole when it came whole, and an answer of known length is one write."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,15 +16,17 @@ ANSWER = [(b"content-length", b"2"), (b"content-type", b"text/plain")]
 
 @asynccontextmanager
 async def served(
-    app: Any, begin: Begin | None = None
+    app: Any, begin: Begin | None = None, keep_alive_seconds: int = 5
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """A connection to a server of this application."""
     port = free_port()
     config = uvicorn.Config(
         app, host="127.0.0.1", port=port, http=timely_protocol(10, begin=begin), log_config=None, lifespan="off",
-        access_log=False,
+        access_log=False, timeout_keep_alive=keep_alive_seconds,
     )  # fmt: skip
     server = uvicorn.Server(config)
+    if isinstance(app, Beginner):
+        app.stop = lambda: setattr(server, "should_exit", True)
     task = asyncio.create_task(server.serve())
     while not server.started:  # noqa: ASYNC110  uvicorn tells it by this alone
         await asyncio.sleep(0.01)
@@ -175,12 +177,16 @@ class Beginner:
 
     def __init__(self) -> None:
         self.begun: list[tuple[bytes, Answer]] = []
+        self.seconds = 0.01
+        self.stop: Callable[[], None] = lambda: None
 
     def begin(self, _scope: Any, body: bytes, answer: Answer) -> bool:
         if not body.startswith(b"begin"):
             return False
         self.begun.append((body, answer))
-        asyncio.get_running_loop().call_later(0.01, answer.write, 202, b"content-length: %d\r\n" % len(body), body)
+        asyncio.get_running_loop().call_later(
+            self.seconds, answer.write, 202, b"content-length: %d\r\n" % len(body), body
+        )
         return True
 
     async def __call__(self, scope: Any, _receive: Any, send: Any) -> None:
@@ -262,3 +268,112 @@ def test_an_answer_to_a_client_that_is_gone_is_nothing() -> None:
     begun, answered = asyncio.run(run())
     assert [body for body, _ in begun] == [b"begin", b"still"]
     assert answered == b"by the application: still"
+
+
+def test_a_request_with_the_head_of_the_last_one_is_begun_with_its_own_body_and_the_date_of_now() -> None:
+    async def run() -> tuple[list[bytes], list[bytes], list[int]]:
+        beginner, scopes = Beginner(), list[int]()
+
+        def begin(scope: Any, body: bytes, answer: Answer) -> bool:
+            scopes.append(id(scope))
+            return beginner.begin(scope, body, answer)
+
+        bodies, dates = [], []
+        async with served(beginner, begin) as (reader, writer):
+            while len(set(dates)) < 2:
+                writer.write(post(b"begin" + b"!" * len(bodies)))
+                head, body = await read_answer(reader)
+                bodies.append(body)
+                dates.append(next(line for line in head.split(b"\r\n") if line.startswith(b"date")))
+        return bodies, dates, scopes
+
+    bodies, dates, scopes = asyncio.run(run())
+    assert bodies == [b"begin" + b"!" * number for number in range(len(bodies))]
+    assert len(dates) == len(bodies) > 1
+    assert len(set(scopes)) == 1, "the head was parsed again"
+
+
+def test_what_is_not_begun_though_its_head_came_before_is_served_by_the_application_with_a_scope_of_its_own() -> None:
+    async def run() -> list[bytes]:
+        beginner, answers = Beginner(), []
+        async with served(beginner, beginner.begin) as (reader, writer):
+            for body in (b"begin 1", b"begin 2", b"one", b"begin 3", b"two", b"begin 4"):
+                writer.write(post(body))
+                answers.append((await read_answer(reader))[1])
+        return answers
+
+    by_app = b"by the application: "
+    assert asyncio.run(run()) == [b"begin 1", b"begin 2", by_app + b"one", b"begin 3", by_app + b"two", b"begin 4"]
+
+
+def test_a_repeated_head_may_come_in_pieces_with_others_behind_it_and_between_other_heads() -> None:
+    async def run() -> list[bytes]:
+        beginner, bodies = Beginner(), []
+
+        async def app(_scope: Any, receive: Any, send: Any) -> None:
+            body = b""
+            while (message := await receive())["more_body"]:
+                body += message["body"]
+            body = b"app:" + body + message["body"]
+            await send_two(send, [(b"content-length", b"%d" % len(body))], body)
+
+        async with served(app, beginner.begin) as (reader, writer):
+            for body in (b"begin 1", b"begin 2"):
+                writer.write(post(body))
+                bodies.append((await read_answer(reader))[1])
+            writer.write(post(b"begin 3")[:30])
+            await asyncio.sleep(0.05)
+            writer.write(post(b"begin 3")[30:])
+            bodies.append((await read_answer(reader))[1])
+            writer.write(post(b"begin 4") + post(b"begin 5") + post(b"begin 6", b"X: y"))
+            bodies += [(await read_answer(reader))[1] for _ in range(3)]
+            for body in (b"begin 7", b"begin 8"):  # the second while the first is in hand
+                writer.write(post(body))
+                await asyncio.sleep(0.002)
+            bodies += [(await read_answer(reader))[1] for _ in range(2)]
+            writer.write(post(b"begin 9", b"X: y"))
+            bodies.append((await read_answer(reader))[1])
+            writer.write(post(b"begin 10"))
+            bodies.append((await read_answer(reader))[1])
+        return bodies
+
+    bodies = asyncio.run(run())
+    assert [body.removeprefix(b"app:") for body in bodies] == [b"begin %d" % number for number in range(1, 11)]
+
+
+def test_an_idle_connection_is_closed_and_one_in_use_is_not() -> None:
+    async def run() -> tuple[int, float]:
+        beginner = Beginner()
+        async with served(beginner, beginner.begin, keep_alive_seconds=1) as (reader, writer):
+            loop = asyncio.get_running_loop()
+            began, answers = loop.time(), 0
+            while loop.time() < began + 2.5:
+                writer.write(post(b"begin"))
+                await read_answer(reader)
+                answers += 1
+                await asyncio.sleep(0.2)
+            last = loop.time()
+            assert await asyncio.wait_for(reader.read(), 20) == b""
+            return answers, loop.time() - last
+
+    answers, idle_seconds = asyncio.run(run())
+    assert answers >= 3
+    assert idle_seconds > 0.5
+
+
+def test_a_server_that_stops_answers_what_was_begun_with_a_repeated_head() -> None:
+    async def run() -> bytes:
+        beginner = Beginner()
+        async with served(beginner, beginner.begin) as (reader, writer):
+            writer.write(post(b"begin 1"))
+            await read_answer(reader)
+            beginner.seconds = 0.5  # uvicorn looks every 0.1 s whether it is to stop
+            writer.write(post(b"begin 2"))
+            while len(beginner.begun) < 2:  # noqa: ASYNC110  it tells nobody
+                await asyncio.sleep(0.001)
+            beginner.stop()
+            return await asyncio.wait_for(reader.read(), 10)
+
+    answered = asyncio.run(run())
+    assert answered.endswith(b"\r\n\r\nbegin 2")
+    assert b"\r\nconnection: close\r\n" in answered
