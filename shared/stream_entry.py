@@ -32,7 +32,7 @@ class EventFrame(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """CRC-32 of ``payload``: tells a repeat with another payload."""
 
 
-class Block(msgspec.Struct, array_like=True, frozen=True):
+class Block(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """The events of one request."""
 
     version: int
@@ -92,9 +92,8 @@ def decode_blocks(blob: bytes) -> list[Block]:
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         _refuse_newer(_versions(blob))
         raise DataError("unreadable_entry", f"the entry is not a list of blocks: {error}") from error
-    versions = [block.version for block in blocks]
-    _refuse_newer(versions)
-    if any(version > VERSION for version in versions):
+    if max([block.version for block in blocks], default=VERSION) > VERSION:
+        _refuse_newer([block.version for block in blocks])
         raise DataError("unreadable_entry", "the entry is not a list of blocks: no version has such a number")
     return blocks
 

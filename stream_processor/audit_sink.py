@@ -3,7 +3,9 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import lru_cache
+from struct import Struct
+from typing import Any, Final
 
 import msgspec
 from psycopg import Connection
@@ -18,19 +20,28 @@ from stream_processor.isolation import Places, store_halves
 from stream_processor.partitions import DayPartitions
 
 _COLUMNS = (
-    "at, service, instance, client_id, key_id, method, endpoint, path, query, status, error, duration_us, bytes_in, "
-    "address, user_agent, request_id, bytes_out, calls"
+    "service, instance, client_id, key_id, method, endpoint, path, query, address, user_agent, error, "
+    "at, status, duration_us, bytes_in, bytes_out, calls, request_id"
 )
 _COPY = f"COPY audit_logs ({_COLUMNS}) FROM STDIN (FORMAT BINARY)"
 _COLUMN_COUNT = binary.column_count(18)
+_numbers = Struct(">iqihiqiqiqiii").pack
+"""at, status, duration_us, bytes_in, bytes_out, calls, and the length of request_id."""
+_numbers_without_bytes_out = Struct(">iqihiqiqiiii").pack
+_CALLERS: Final = 1024
+_MAX_REMEMBERED: Final = 2048
+"""Characters of path, query and user agent, which anybody chooses; the services keep less of each call."""
 
 
 @dataclass(slots=True)
 class AuditRows:
-    """COPY rows, and beside each its entry and record."""
+    """COPY rows, and beside each its record, and the entry that brought it."""
 
     rows: list[bytes] = field(default_factory=list)
-    records: list[tuple[str, AuditRecord]] = field(default_factory=list)
+    records: list[AuditRecord] = field(default_factory=list)
+    entry_ids: list[str] = field(default_factory=list)
+    days: set[int] = field(default_factory=set)
+    """Days whose partitions are needed, counted from 1970."""
 
 
 class AuditSink:
@@ -49,28 +60,32 @@ class AuditSink:
             except BAD_DATA as error:
                 prepared.failures[entry.entry_id] = [unreadable_entry(entry, error)]
                 continue
-            rows.records += [(entry.entry_id, record) for record in records]
+            rows.records += records
+            rows.entry_ids += [entry.entry_id] * len(records)
+        rows.days = {record.at_us // DAY_US for record in rows.records}
         return prepared
 
     def make_room(self, prepared: Prepared) -> None:
         rows: AuditRows = prepared.rows
-        self._partitions.ensure("audit_logs", {record.at_us // DAY_US for _, record in rows.records})
+        self._partitions.ensure("audit_logs", rows.days)
 
     def write(
         self, connection: Connection[Any], prepared: Prepared, fresh: frozenset[str], *, isolate: bool
     ) -> Failures:
         rows: AuditRows = prepared.rows
-        places = [place for place, (entry_id, _) in enumerate(rows.records) if entry_id in fresh]
+        places: Places = range(len(rows.rows))
+        if not prepared.whole or len(fresh) < len(prepared.entries):
+            places = [place for place, entry_id in enumerate(rows.entry_ids) if entry_id in fresh]
         failures: Failures = {}
 
         def store(places: Places) -> None:
-            self._partitions.ensure("audit_logs", {rows.records[place][1].at_us // DAY_US for place in places})
+            if isolate:  # a day that cannot be made is the fault of its records alone
+                self._partitions.ensure("audit_logs", {rows.records[place].at_us // DAY_US for place in places})
             with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
-                copy.write(b"".join((binary.HEADER, *(rows.rows[place] for place in places), binary.TRAILER)))
+                copy.write(b"".join((binary.HEADER, *map(rows.rows.__getitem__, places), binary.TRAILER)))
 
         def give_up(place: int, error: Exception) -> None:
-            entry_id, record = rows.records[place]
-            failures.setdefault(entry_id, []).append(_failure(record, error))
+            failures.setdefault(rows.entry_ids[place], []).append(_failure(rows.records[place], error))
 
         if places:
             if isolate:
@@ -81,30 +96,43 @@ class AuditSink:
 
 
 def _row(record: AuditRecord) -> bytes:
+    """Columns that say who called what come again and again; the other ones are packed in one step."""
+    known = len(record.path) + len(record.query) + len(record.user_agent) <= _MAX_REMEMBERED
+    caller = (_caller if known else _caller.__wrapped__)(
+        record.service, record.instance, record.client_id, record.key_id, record.method, record.endpoint, record.path,
+        record.query, record.address, record.user_agent, record.error,
+    )  # fmt: skip
+    request_id = record.request_id.encode()
+    times = 8, record.at_us - binary.PG_EPOCH_US, 2, record.status, 8, record.duration_us, 8, record.bytes_in
+    if record.bytes_out is None:
+        numbers = _numbers_without_bytes_out(*times, -1, 4, record.calls, len(request_id))
+    else:
+        numbers = _numbers(*times, 8, record.bytes_out, 4, record.calls, len(request_id))
+    return caller + numbers + request_id
+
+
+@lru_cache(maxsize=_CALLERS)
+def _caller(
+    service: str,
+    instance: str,
+    client_id: str | None,
+    key_id: str | None,
+    method: str,
+    endpoint: str,
+    path: str,
+    query: str,
+    address: str,
+    user_agent: str,
+    error: str,
+) -> bytes:
+    """A row up to its numbers."""
     text, optional = binary.text, binary.text_or_null
     return b"".join(
         (
-            _COLUMN_COUNT,
-            binary.timestamptz(record.at_us),
-            text(record.service),
-            text(record.instance),
-            optional(record.client_id),
-            optional(record.key_id),
-            text(record.method),
-            text(record.endpoint),
-            text(record.path),
-            text(record.query),
-            binary.int2(record.status),
-            optional(record.error or None),
-            binary.int8(record.duration_us),
-            binary.int8(record.bytes_in),
-            text(record.address),
-            text(record.user_agent),
-            text(record.request_id),
-            binary.NULL if record.bytes_out is None else binary.int8(record.bytes_out),
-            binary.int4(record.calls),
+            _COLUMN_COUNT, text(service), text(instance), optional(client_id), optional(key_id), text(method),
+            text(endpoint), text(path), text(query), text(address), text(user_agent), optional(error or None),
         )
-    )
+    )  # fmt: skip
 
 
 def _failure(record: AuditRecord, error: Exception) -> Failure:

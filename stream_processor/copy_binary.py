@@ -19,8 +19,10 @@ _timestamp = Struct(">iq").pack
 _int4_value = Struct(">ii").pack
 _array_header = Struct(">iiiii").pack
 
-_PG_EPOCH_US: Final = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
-_OIDS: Final = {"int4": 23, "text": 25, "timestamptz": 1184}
+PG_EPOCH_US: Final = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
+_OIDS: Final = {"int2": 21, "int4": 23, "int8": 20, "text": 25, "timestamptz": 1184}
+LENGTH: Final = _int32
+"""What stands before a value's bytes."""
 
 
 def column_count(columns: int) -> bytes:
@@ -46,7 +48,7 @@ def jsonb(value: bytes) -> bytes:
 
 def timestamptz(microseconds: int) -> bytes:
     """A timestamptz from microseconds since 1970 in UTC."""
-    return _timestamp(8, microseconds - _PG_EPOCH_US)
+    return _timestamp(8, microseconds - PG_EPOCH_US)
 
 
 def int4(value: int) -> bytes:

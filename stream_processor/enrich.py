@@ -55,6 +55,20 @@ def block_context(block: Block) -> dict[str, Any]:
     return context
 
 
+def context_json(block: Block) -> bytes:
+    """``block_context`` as JSON."""
+    return _known_context(block.gateway, block.address, block.user_agent) + orjson.dumps(block.request_id) + b"}"
+
+
+@lru_cache(maxsize=1024)
+def _known_context(gateway: str, address: str, user_agent: str) -> bytes:
+    """The context of a producer's requests up to the id of one."""
+    context = {"gateway": gateway, "address": address}
+    if user_agent:
+        context["user_agent"] = user_agent_summary(user_agent)
+    return orjson.dumps(context)[:-1] + b',"request_id":'
+
+
 def event_context(context: dict[str, Any], enrichers: Sequence[Enricher], block: Block, frame: EventFrame) -> bytes:
     """The context of one event as JSON. Raises DataError ``enricher_failed``."""
     merged = dict(context)

@@ -9,7 +9,7 @@ from shared.errors import DataError
 from shared.sql_files import load_sql
 from shared.stream_entry import Block, EventFrame, decode_blocks
 from stream_processor import copy_binary as binary
-from stream_processor.binary_array import int4_array, register_arrays, text_array, timestamptz_array
+from stream_processor.binary_array import encoded_int4_array, text_array, timestamptz_array
 from stream_processor.crash_points import CrashPoint, reach
 from stream_processor.enrich import Enricher
 from stream_processor.entries import Failure, Failures, Prepared, StreamEntry
@@ -29,6 +29,7 @@ class EventSink:
     def __init__(self, enrichers: Sequence[Enricher], partitions: DayPartitions) -> None:
         self._enrichers = enrichers
         self._partitions = partitions
+        self._expects_known = False  # of writers alone: whether the ids of the batch before were not all new
 
     def prepare(self, entries: Sequence[StreamEntry]) -> Prepared:
         prepared = Prepared(entries, EventRows())
@@ -49,7 +50,6 @@ class EventSink:
     def write(
         self, connection: Connection[Any], prepared: Prepared, fresh: frozenset[str], *, isolate: bool
     ) -> Failures:
-        register_arrays(connection)
         rows: EventRows = prepared.rows
         additions, failures = RollupAdditions(), Failures()
         if not prepared.whole or len(fresh) < len(prepared.entries):
@@ -72,7 +72,6 @@ class EventSink:
 
         What it adds to the rollups, but for a failure, is added to ``additions``.
         """
-        register_arrays(connection)
         prepared, failures = Prepared([entry], EventRows()), Failures()
         self._add(prepared, entry, block)
         self._write_isolating(connection, prepared.rows, additions, failures)
@@ -112,7 +111,8 @@ class EventSink:
         self._partitions.ensure("events", rows.days)
         repeated = repeated_places(rows)
         new = rows.without(repeated) if repeated else rows
-        known = _insert_ids(connection, new)
+        known, any_failed = _insert_ids(connection, new, expect_known=self._expects_known)
+        self._expects_known = bool(known)
         duplicates = [rows.events[place] for place in repeated] + [new.events[place] for place in known]
         if known:
             new = new.without(known)
@@ -120,7 +120,8 @@ class EventSink:
             with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
                 copy.write(b"".join((binary.HEADER, *new.rows, binary.TRAILER)))
                 reach(CrashPoint.IN_COPY)
-        remove_recovered(connection, additions, rows, new)
+        if any_failed or rows.replayed:
+            remove_recovered(connection, additions, rows, new)
         repeats = [event for event in duplicates if not event[1].replayed]  # a replay is no acceptance of its own
         if repeats:
             _count_duplicates(connection, additions, repeats)
@@ -134,17 +135,18 @@ def count_failed(additions: RollupAdditions, failures: Sequence[Failure]) -> Non
             additions.intake_of(failure.client_id, failure.received_us or failure.failed_us).failed += 1
 
 
-def _insert_ids(connection: Connection[Any], rows: EventRows) -> list[int]:
-    """Insert the ids of rows without repeats; the places of those that were there before."""
+def _insert_ids(connection: Connection[Any], rows: EventRows, *, expect_known: bool) -> tuple[list[int], bool]:
+    """Insert the ids of rows without repeats; the places of those that were there before, and whether any event failed.
+
+    Where known ids are not expected and there are some, it costs up to twice as much.
+    """
     order = rows.key_order()
-    values = [rows.key_values[place] for place in order]
-    keys = text_array([value[0] for value in values]), text_array([value[1] for value in values])
-    columns = (*keys, timestamptz_array([value[2] for value in values]), int4_array([value[3] for value in values]))
-    cursor = connection.execute(load_sql("stream_processor", "insert_ids"), columns)
-    if cursor.rowcount == len(order):
-        return []  # as nearly always: what was returned is not even looked at
-    inserted = set(cursor.fetchall())
-    return [place for place in order if rows.keys[place] not in inserted]
+    clients, event_ids, times, crcs = zip(*map(rows.key_values.__getitem__, order), strict=True)
+    columns = text_array(clients), text_array(event_ids), timestamptz_array(times), encoded_int4_array(crcs)
+    cursor = connection.execute(load_sql("stream_processor", "insert_ids"), (*columns, expect_known))
+    for known, any_failed in cursor:
+        return [order[place - 1] for place in known or ()], any_failed
+    raise RuntimeError("store_event_ids returned no row")
 
 
 def _count_duplicates(

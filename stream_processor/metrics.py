@@ -73,8 +73,9 @@ class StoredEvents(Collector):
                 self._stored += counts.stored
                 self._duplicates += max(counts.duplicates, 0)
                 self._conflicting += counts.conflicting
-            for (received_us, _, _), events in additions.waits.items():
-                self._waits.add(max(now_us - received_us, 0) / 1e6, events)
+            for receipts in additions.waits.values():
+                for received_us, events in receipts.items():
+                    self._waits.add(max(now_us - received_us, 0) / 1e6, events)
 
     def collect(self) -> Iterator[Metric]:
         """All of them, as Prometheus takes them."""

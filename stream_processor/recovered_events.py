@@ -22,8 +22,8 @@ _FEW: Final = 500
 def remove_recovered(connection: Connection[Any], additions: RollupAdditions, rows: EventRows, new: EventRows) -> None:
     """Remove ``rows``, whose ids are all known now, from the failed events; ``new`` are those stored just now.
 
-    Call it after the ids are inserted: their locks keep others from writing the same failed events. Raises
-    psycopg.Error.
+    Needed where there are failed events, or ``rows`` may hold replayed ones. Call it after the ids are inserted: their
+    locks keep others from writing the same failed events. Raises psycopg.Error.
     """
     places = _perhaps_failed(connection, rows)
     removed = _remove(connection, rows, places) if places else []

@@ -11,6 +11,8 @@ from redis.exceptions import RedisError
 
 from shared.errors import HaltError, SchemaError
 from shared.sql_files import load_sql
+from stream_processor.binary_array import int4_array, text_array
+from stream_processor.copy_binary import text
 from stream_processor.crash_points import CrashPoint, reach
 from stream_processor.crash_trial import CrashTrial
 from stream_processor.entries import Failure, Failures, Prepared, Source, StreamEntry
@@ -145,7 +147,7 @@ def _fence(
     """Claim the entries; those that nobody has stored. Raises _Strange when some of them are others' now."""
     cursor = connection.execute(
         load_sql("stream_processor", "fence_entries"),
-        {"stream": stream, "entry_ids": list(crcs), "crcs": list(crcs.values())},
+        {"stream": stream, "entry_ids": text_array(map(text, crcs)), "crcs": int4_array(crcs.values())},
     )
     fresh = frozenset(entry_id for (entry_id,) in cursor.fetchall())
     if fresh and ownership is not None and (strange := ownership.strange(fresh)):

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stream_processor import copy_binary as binary
-from stream_processor.binary_array import int4_array, register_arrays, text_array, timestamptz_array
+from stream_processor.binary_array import int2_array, int4_array, int8_array, text_array, timestamptz_array
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 COLUMNS = "t text, n text, j jsonb, at timestamptz, i2 smallint, i4 int, i8 bigint"
@@ -62,17 +62,26 @@ def test_copied_rows_come_back_equal(database_url: str, sent: list[tuple[Any, ..
 @few
 def test_arrays_come_back_equal(database_url: str, sent: list[tuple[str, datetime, int]]) -> None:
     with psycopg.connect(database_url) as connection:
-        register_arrays(connection)
         connection.execute("SET TIME ZONE 'UTC'")
         (found,) = connection.execute(
             "SELECT %b::text[], %b::timestamptz[], %b::int4[]",
             (
                 text_array([binary.text(text) for text, _, _ in sent]),
-                timestamptz_array([binary.timestamptz(microseconds(at)) for _, at, _ in sent]),
-                int4_array([binary.int4(crc) for _, _, crc in sent]),
+                timestamptz_array(microseconds(at) for _, at, _ in sent),
+                int4_array(crc for _, _, crc in sent),
             ),
         ).fetchall()
     assert found == ([text for text, _, _ in sent], [at for _, at, _ in sent], [binary.signed(crc) for *_, crc in sent])
+
+
+@given(st.lists(st.tuples(st.integers(-(2**15), 2**15 - 1), st.integers(-(2**63), 2**63 - 1)), max_size=10))
+@few
+def test_arrays_of_numbers_come_back_equal(database_url: str, sent: list[tuple[int, int]]) -> None:
+    small, large = [number for number, _ in sent], [number for _, number in sent]
+    with psycopg.connect(database_url) as connection:
+        asked = "SELECT %b::int2[], %b::int8[]"
+        (found,) = connection.execute(asked, (int2_array(small), int8_array(large))).fetchall()
+    assert found == (small, large)
 
 
 @pytest.mark.parametrize("crc", [0, 1, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF])

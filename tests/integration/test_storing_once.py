@@ -100,6 +100,35 @@ def test_a_repeat_is_counted_wherever_it_comes(pipeline: Pipeline, database_url:
     assert_rollups_equal_recounts(database_url)
 
 
+def test_known_ids_are_found_whether_they_were_expected_or_not(pipeline: Pipeline, database_url: str) -> None:
+    for number in range(1, 7):  # each brings a repeat after one that brought none, or after one that did
+        names = [f"e{number}", "a"] if number % 3 else [f"e{number}", f"f{number}"]
+        pipeline.store([entry(f"{number}-{number * 2}", block(*map(event, names)))])
+    assert stored_ids(database_url) == ["a", "e1", "e2", "e3", "e4", "e5", "e6", "f3", "f6"]
+    assert intake(database_url) == {"stored": 9, "duplicates": 3, "conflicting": 0, "failed": 0}
+    assert_rollups_equal_recounts(database_url)
+
+
+def test_ids_say_which_were_known_and_whether_any_event_failed(database_url: str) -> None:
+    asked = "SELECT known, any_failed FROM store_event_ids(%s, %s, %s::timestamptz[], %s, %s)"
+
+    def store_ids(names: list[str], *, expect_known: bool) -> tuple[Any, ...]:
+        many = len(names)
+        columns = (["acme"] * many, names, ["2026-01-01 00:00+00"] * many, [1] * many)
+        with connect(database_url) as connection:
+            (answer,) = connection.execute(asked, (*columns, expect_known)).fetchall()
+        return answer
+
+    assert store_ids(["b", "d"], expect_known=False) == (None, False)
+    assert store_ids(["a", "b", "c", "d"], expect_known=False) == ([2, 4], False)
+    assert store_ids(["a", "e"], expect_known=True) == ([1], False)
+    assert store_ids(["f"], expect_known=True) == (None, False)
+    failed = "client_id, event_id, payload, reason, detail, attempts, first_failed_at, last_failed_at, next_step"
+    execute(database_url, f"INSERT INTO failed_events ({failed}) VALUES ('c', 'z', '', 'r', 'd', 1, now(), now(), 'n')")
+    assert store_ids(["g"], expect_known=False) == (None, True)
+    assert rows(database_url, "SELECT event_id FROM event_ids ORDER BY 1") == [(name,) for name in "abcdefg"]
+
+
 def test_the_first_payload_wins_and_others_are_counted_as_conflicting(pipeline: Pipeline, database_url: str) -> None:
     first, second, third = (event("a", payload) for payload in (b'{"n": 1}', b'{"n": 2}', b'{"n": 3}'))
     pipeline.store([entry("1-1", block(first, second))])
