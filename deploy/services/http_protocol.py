@@ -58,7 +58,7 @@ class TimelyProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
         self._awaited_since: float | None = self.loop.time()  # None: no request is on its way in
-        self._head_bytes = 0  # with what follows it in its last packet; 0 once the request is whole
+        self._head_bytes = 0  # with what follows it in its last packet; 0 between requests, and there alone
         self._head_complete = False
         self._refused_head: Problem | None = None
         self._body_bytes = self._wire_bytes = 0  # of the request that is on its way in
@@ -91,11 +91,12 @@ class TimelyProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._is_deaf or (self._again is not None and self._begin_again(self._again, data)):
             return
+        if not self._head_bytes:
+            self._packet = data  # it begins where a request does
         if self._head_complete:
             self._wire_bytes += len(data)
         else:
             self._head_bytes += len(data)
-        self._packet = data
         self._parses = True
         super().data_received(data)
         self._parses = False
@@ -104,6 +105,10 @@ class TimelyProtocol(HttpToolsProtocol):
         self._packet = b""
         if self._head_bytes:
             self._await_the_rest()
+
+    def on_message_begin(self) -> None:
+        self._head_bytes = self._head_bytes or 1  # it begins in the packet that another one ended in
+        super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         self._head_complete = True
@@ -155,7 +160,7 @@ class TimelyProtocol(HttpToolsProtocol):
 
     def _remember(self, scope: Scope, body: bytes, cycle: RequestResponseCycle, answer: WholeAnswer) -> None:
         """Keep the head of what was begun, unless the last ones were kept in vain."""
-        if self._heads_left == 0 or not cycle.keep_alive:
+        if self._heads_left == 0 or not cycle.keep_alive or not self._packet:
             return
         self._heads_left -= 1
         head = repeated_head(self._packet, scope, body)
@@ -164,7 +169,7 @@ class TimelyProtocol(HttpToolsProtocol):
 
     def _begin_again(self, again: _Again, packet: bytes) -> bool:
         """Begin to serve a packet that is one request with the head of an earlier one; False if it is not begun."""
-        if self._head_bytes or self._head_complete or not self.cycle.response_complete or self.pipeline:
+        if self._head_bytes or not self.cycle.response_complete or self.pipeline:
             return False
         body = again.head.body_of(packet)
         if body is None or self.flow.write_paused or self.transport.is_closing():

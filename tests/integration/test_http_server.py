@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 import uvicorn
 
 from deploy.embedded.local_address import free_port
@@ -339,6 +340,47 @@ def test_a_repeated_head_may_come_in_pieces_with_others_behind_it_and_between_ot
 
     bodies = asyncio.run(run())
     assert [body.removeprefix(b"app:") for body in bodies] == [b"begin %d" % number for number in range(1, 11)]
+
+
+ONE, TWO, THREE, FOUR = (post(b"begin %d" % number) for number in range(1, 5))
+
+
+@pytest.mark.parametrize(
+    ("packets", "expected"),
+    [
+        ((ONE[:2], ONE[2:], TWO + THREE[:2], THREE[2:], FOUR), ["/ 1", "/ 2", "/ 3", "/ 4"]),
+        ((ONE, TWO + b"POST /other HTTP/1.1\r\nX: ", THREE, FOUR), ["/ 1", "/ 2", "/other 3", "/ 4"]),
+        ((ONE, TWO + THREE[:-3], THREE[-3:], FOUR), ["/ 1", "/ 2", "/ 3", "/ 4"]),
+        ((ONE[:2], ONE[2:], TWO[2:]), ["/ 1", "400"]),
+        ((ONE[:-3], ONE[-3:] + TWO, ONE[-3:] + TWO), ["/ 1", "/ 2", "400"]),
+    ],
+    ids=["method cut", "as a header's value", "body cut", "without its start", "behind the end of a body"],
+)
+def test_a_packet_is_one_request_only_where_a_request_begins(packets: tuple[bytes, ...], expected: list[str]) -> None:
+    async def run() -> list[str]:
+        def begin(scope: Any, body: bytes, answer: Answer) -> bool:
+            told = f"{scope['path']} {body[-1:].decode()}".encode()
+            answer.write(202, b"content-length: %d\r\n" % len(told), told)
+            return True
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            body = b""
+            while (message := await receive())["more_body"]:
+                body += message["body"]
+            told = f"{scope['path']} {(body + message['body'])[-1:].decode()}".encode()
+            await send_two(send, [(b"content-length", b"%d" % len(told))], told)
+
+        answers = []
+        async with served(app, begin) as (reader, writer):
+            for packet in packets:
+                writer.write(packet)
+                await asyncio.sleep(0.05)  # so that each arrives as it is
+            for _ in expected:
+                head, body = await read_answer(reader)
+                answers.append("400" if head.startswith(b"HTTP/1.1 400") else body.decode())
+        return answers
+
+    assert asyncio.run(run()) == expected
 
 
 def test_an_idle_connection_is_closed_and_one_in_use_is_not() -> None:
