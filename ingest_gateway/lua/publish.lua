@@ -30,24 +30,20 @@ local function count_header(n)
   return '\221' .. struct.pack('>I4', n) -- msgpack array 32
 end
 
--- Nothing stays for ever, should no call come again: each generation expires after two windows. As the next rotation is
--- due one window after the last, that is at least one window for every id; so a lifetime is set when the hash is made and
--- when it becomes the one before, not at every call. The second also ends one whose lifetime another hand took away.
+-- Nothing stays for ever, should no call come again: a generation of ids expires two windows after it was made, or after it
+-- became the one before.
 local function expire_ids(key, window_us)
   redis.call('PEXPIRE', key, math.ceil(window_us / 500))
 end
 
--- Returns whether the ids that are remembered next make a new hash.
 local function rotate_ids(ids, before, totals, since, now_us, ids_max, window_us)
-  local held = redis.call('HLEN', ids)
-  if now_us - since < window_us and held < ids_max / 2 then return held == 0 end
+  if now_us - since < window_us and redis.call('HLEN', ids) < ids_max / 2 then return end
   redis.call('UNLINK', before)
-  if held > 0 then
+  if redis.call('EXISTS', ids) == 1 then
     redis.call('RENAME', ids, before)
     expire_ids(before, window_us)
   end
   redis.call('HSET', totals, 'ids_since', string.format('%.0f', now_us))
-  return true
 end
 
 -- Bytes after the first of a msgpack value, by its first byte: of fixed size, or of the size that follows in n bytes.
@@ -175,7 +171,7 @@ local function publish(keys, argv)
     return cmsgpack.pack({ms, results})
   end
   local since = tonumber(counts[5] or 0)
-  local is_new = rotate_ids(keys[5], keys[6], keys[2], since, now_us, ids_max, ids_window_us)
+  rotate_ids(keys[5], keys[6], keys[2], since, now_us, ids_max, ids_window_us)
   local known = find_known(requests, keys[5], keys[6])
   local crcs, sub, size = argv[5], string.sub, 0 -- size of fresh
 
@@ -243,7 +239,9 @@ local function publish(keys, argv)
     if total < seen then blob, blocks = event_blob(requests, results, dropped, argv[4]) end
     ms = append(keys[1], keys[2], now_us, total, count_header(blocks) .. blob, {counts[1], counts[3]})
     remember(keys[5], fresh, ms)
-    if is_new then expire_ids(keys[5], ids_window_us) end
+    -- It has a window left, as ids come for no longer than one after it was made: but for a new one, one whose lifetime another
+    -- hand took away, and one that a gateway with a smaller window made.
+    if redis.call('PTTL', keys[5]) < ids_window_us / 1000 then expire_ids(keys[5], ids_window_us) end
     -- Younger than an event means that Redis lost its data after it was accepted: see entry_state.
     if not counts[4] then redis.call('HSET', keys[2], 'born_ms', string.format('%.0f', math.floor(now_us / 1000))) end
     for account, n in pairs(accounts) do redis.call('HINCRBY', keys[7], account, n) end

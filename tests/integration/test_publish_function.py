@@ -116,11 +116,20 @@ def test_every_generation_of_the_filter_expires_should_no_call_come_again(url: s
         current, none = lifetimes()
         assert (0 < current <= 1_000_000, none) == (True, -2), "its time runs from when it was made"
         client.persist(KEYS.ids)
-        client.hset(KEYS.events.totals, "ids_since", 0)  # as if the window had passed
         await publisher.publish(request(event("c")))
+        assert lifetimes()[0] > 1_000_000
+        client.persist(KEYS.ids)
+        client.hset(KEYS.events.totals, "ids_since", 0)  # as if the window had passed
+        await publisher.publish(request(event("d")))
         assert all(1_000_000 < one <= 1_200_000 for one in lifetimes()), "whatever another hand did to it"
 
     publishing(url, act)
+
+
+def test_a_window_that_is_raised_holds_for_the_ids_that_come_from_then_on(url: str, client: redis.Redis) -> None:
+    publish(url, request(event("a")), duplicate_window_seconds=1)
+    publish(url, request(event("b")), duplicate_window_seconds=3600)
+    assert client.pttl(KEYS.ids) > 3_600_000
 
 
 SIZES = (0, 1, 32, 33, 127, 128, 129, 255, 256, 2**15, 2**15 + 1, 2**16, 2**31, 2**31 + 1, 2**32, 2**51, 2**62)
