@@ -28,6 +28,7 @@ from tests.pipeline import (
     totals,
     value,
 )
+from tests.waiting import eventually
 
 
 @pytest.fixture
@@ -127,6 +128,33 @@ def test_ids_say_which_were_known_and_whether_any_event_failed(database_url: str
     execute(database_url, f"INSERT INTO failed_events ({failed}) VALUES ('c', 'z', '', 'r', 'd', 1, now(), now(), 'n')")
     assert store_ids(["g"], expect_known=False) == (None, True)
     assert rows(database_url, "SELECT event_id FROM event_ids ORDER BY 1") == [(name,) for name in "abcdefg"]
+
+
+@pytest.mark.parametrize("commits", [True, False])
+@pytest.mark.parametrize("expect_known", [True, False])
+def test_an_id_that_another_hand_is_writing_is_waited_for_and_known_only_if_it_stays(
+    database_url: str, commits: bool, expect_known: bool
+) -> None:
+    times, crcs = "array_fill('2026-01-01 00:00+00'::timestamptz, ARRAY[3])", "array_fill(1, ARRAY[3])"
+    ours = (
+        f"SELECT known FROM store_event_ids(ARRAY['acme', 'acme', 'acme'], ARRAY['b', 'c', 'd'], {times}, {crcs}, %s)"
+    )
+    theirs = "INSERT INTO event_ids VALUES ('acme', 'a', now(), 1), ('acme', 'c', now(), 1) ON CONFLICT DO NOTHING"
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ '^SELECT known'"
+
+    def store_ours() -> Any:
+        with connect(database_url) as connection:
+            return connection.execute(ours, [expect_known]).fetchall()
+
+    with ThreadPoolExecutor(1) as pool, connect(database_url) as other:
+        other.autocommit = False
+        other.execute(theirs)
+        told = pool.submit(store_ours)
+        eventually(lambda: value(database_url, waits) == 1, what="ours waits for theirs")
+        (other.commit if commits else other.rollback)()
+        assert told.result(30) == [([2] if commits else None,)]
+    kept = "abcd" if commits else "bcd"
+    assert rows(database_url, "SELECT event_id FROM event_ids ORDER BY 1") == [(name,) for name in kept]
 
 
 def test_the_first_payload_wins_and_others_are_counted_as_conflicting(pipeline: Pipeline, database_url: str) -> None:
